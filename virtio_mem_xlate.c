@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Translate a virtio driver's memory ranges for a device in the kernel: the
+ * kernel side (references, read sections, updates) of virtio_mem_xlate_table.h.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/err.h>
+#include <linux/kallsyms.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/slab.h>
+#include <linux/srcu.h>
+#include <linux/string.h>
+#include <linux/uio.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "virtio_mem_xlate.h"
+#include "virtio_mem_xlate_table.h"
+
+/**
+ * struct virtio_mem_xlate - one driver's memory
+ *
+ * Opaque and counted: virtio_mem_xlate_register() makes it with one reference,
+ * which virtio_mem_xlate_unregister() drops; virtio_mem_xlate_get() takes more.
+ */
+struct virtio_mem_xlate {
+	/* private: */
+	struct virtio_mem_xlate_table __rcu *table;	/* written under @update */
+	struct srcu_struct srcu;
+	struct mutex update;	/* serialises updates */
+	refcount_t refs;
+	u32 id;
+	char *owner;		/* who registered it, for the report at rmmod */
+	struct work_struct free;
+	/*
+	 * A class each, or lockdep would take a view of one context held over
+	 * an update of another for a deadlock.
+	 */
+	struct lock_class_key srcu_key;
+};
+
+/* All contexts that are not freed yet, by id. */
+static DEFINE_XARRAY_ALLOC(contexts);
+
+/* The last reference may go in an interrupt, and freeing sleeps. */
+static struct workqueue_struct *free_wq;
+
+/* Of contexts that are unregistered but still referenced.  Never written: it has no slot. */
+static struct virtio_mem_xlate_table no_slots = { .slots = { {} } };
+
+static void table_free(struct virtio_mem_xlate_table *table)
+{
+	if (table != &no_slots)
+		kvfree(table);
+}
+
+/* A table of the live slots of @base, if any, and @slots. */
+static struct virtio_mem_xlate_table *table_create(const struct virtio_mem_xlate_table *base,
+						   const struct virtio_mem_xlate_slot *slots,
+						   unsigned int nr_slots)
+{
+	unsigned int nr_base = base ? base->nr_live : 0;
+	struct virtio_mem_xlate_table *table;
+	int err;
+
+	if (nr_slots > VIRTIO_MEM_XLATE_MAX_SLOTS - nr_base)
+		return ERR_PTR(-ENOSPC);
+	if (nr_slots && !slots)
+		return ERR_PTR(-EINVAL);
+	table = kvmalloc(struct_size(table, slots, nr_base + nr_slots + 1), GFP_KERNEL_ACCOUNT);
+	if (!table)
+		return ERR_PTR(-ENOMEM);
+
+	table_init(table);
+	if (base)
+		table_append_live(table, base);
+	err = table_append(table, slots, nr_slots) ?: table_seal(table);
+	if (err) {
+		kvfree(table);
+		return ERR_PTR(err);
+	}
+	return table;
+}
+
+static struct virtio_mem_xlate_table *current_table(struct virtio_mem_xlate *xlate)
+{
+	return rcu_dereference_protected(xlate->table, lockdep_is_held(&xlate->update));
+}
+
+/*
+ * Returns when no view sees anything but the table that is now in force.  Not
+ * under xlate->update: views do not wait for it, and updates can share the wait.
+ */
+static void wait_for_views(struct virtio_mem_xlate *xlate)
+{
+	might_sleep();
+	synchronize_srcu_expedited(&xlate->srcu);
+}
+
+static void context_free(struct virtio_mem_xlate *xlate)
+{
+	xa_erase(&contexts, xlate->id);
+	cleanup_srcu_struct(&xlate->srcu);
+	lockdep_unregister_key(&xlate->srcu_key);
+	mutex_destroy(&xlate->update);
+	table_free(rcu_dereference_protected(xlate->table, true));
+	kfree(xlate->owner);
+	kfree(xlate);
+}
+
+static void context_free_work(struct work_struct *work)
+{
+	context_free(container_of(work, struct virtio_mem_xlate, free));
+}
+
+/**
+ * virtio_mem_xlate_register() - make a context from a table of memslots
+ * @slots: the slots, in any order; copied
+ * @nr_slots: their number, 0 to %VIRTIO_MEM_XLATE_MAX_SLOTS
+ *
+ * The memory behind the slots stays the caller's.  It must be valid until the
+ * call that removes it from the table has returned.
+ *
+ * Context: Process context.  May sleep.
+ * Return: a context with one reference, which virtio_mem_xlate_unregister()
+ * drops, or an ERR_PTR:
+ *
+ * * -EINVAL - a slot has size 0, ends above U64_MAX, is larger than SIZE_MAX,
+ *   has a @kva that is NULL or wraps, or has access 0 or unknown bits
+ * * -EEXIST - two slots share a guest byte
+ * * -ENOSPC - there are too many
+ * * -ENOMEM - no memory
+ */
+noinline struct virtio_mem_xlate *
+virtio_mem_xlate_register(const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
+{
+	struct virtio_mem_xlate_table *table;
+	struct virtio_mem_xlate *xlate;
+	int err = -ENOMEM;
+
+	table = table_create(NULL, slots, nr_slots);
+	if (IS_ERR(table))
+		return ERR_CAST(table);
+	xlate = kzalloc(sizeof(*xlate), GFP_KERNEL_ACCOUNT);
+	if (!xlate)
+		goto err_table;
+	xlate->owner = kasprintf(GFP_KERNEL_ACCOUNT, "%ps", __builtin_return_address(0));
+	if (!xlate->owner)
+		goto err_xlate;
+	err = init_srcu_struct(&xlate->srcu);
+	if (err)
+		goto err_owner;
+	lockdep_register_key(&xlate->srcu_key);
+	lockdep_set_class_and_name(&xlate->srcu, &xlate->srcu_key, "virtio_mem_xlate");
+	mutex_init(&xlate->update);
+	refcount_set(&xlate->refs, 1);
+	INIT_WORK(&xlate->free, context_free_work);
+	RCU_INIT_POINTER(xlate->table, table);
+	err = xa_alloc(&contexts, &xlate->id, xlate, xa_limit_31b, GFP_KERNEL_ACCOUNT);
+	if (err)
+		goto err_srcu;
+	return xlate;
+
+err_srcu:
+	lockdep_unregister_key(&xlate->srcu_key);
+	cleanup_srcu_struct(&xlate->srcu);
+err_owner:
+	kfree(xlate->owner);
+err_xlate:
+	kfree(xlate);
+err_table:
+	table_free(table);
+	return ERR_PTR(err);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_register);
+
+/* Puts @table, or the slots in force and @slots, in force. */
+static int update(struct virtio_mem_xlate *xlate, bool keep,
+		  const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
+{
+	struct virtio_mem_xlate_table *old, *new;
+
+	scoped_guard(mutex, &xlate->update) {
+		old = current_table(xlate);
+		if (old == &no_slots)
+			return -ENODEV;
+		new = table_create(keep ? old : NULL, slots, nr_slots);
+		if (IS_ERR(new))
+			return PTR_ERR(new);
+		/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */
+		rcu_assign_pointer(xlate->table, new);
+	}
+	wait_for_views(xlate);
+	table_free(old);
+	return 0;
+}
+
+/**
+ * virtio_mem_xlate_replace() - put another table in force
+ * @xlate: the context
+ * @slots: the slots of the new table, in any order; copied
+ * @nr_slots: their number, 0 to %VIRTIO_MEM_XLATE_MAX_SLOTS
+ *
+ * Every view sees either the old table or the new one, whole.  When this
+ * returns 0, no reader has a device range of the old table any more, so memory
+ * that is only in the old one may be freed at once.  On failure the old table
+ * is in force, unchanged.
+ *
+ * Context: Process context.  Sleeps until the views held have been released, so
+ * the caller must hold none of @xlate.
+ * Return: 0, an error as from virtio_mem_xlate_register(), or -ENODEV if @xlate
+ * has been unregistered.
+ */
+int virtio_mem_xlate_replace(struct virtio_mem_xlate *xlate,
+			     const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
+{
+	return update(xlate, false, slots, nr_slots);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_replace);
+
+/**
+ * virtio_mem_xlate_add() - add slots to the table in force
+ * @xlate: the context
+ * @slots: the slots to add, in any order; copied
+ * @nr_slots: their number
+ *
+ * All of them or none; a view sees all or none, too.  To load many slots, add
+ * them in one call: each call builds the table anew.
+ *
+ * Context: Process context.  Sleeps until the views held have been released, so
+ * the caller must hold none of @xlate.
+ * Return: 0, an error as from virtio_mem_xlate_register() (-EEXIST also for a
+ * byte shared with a slot in force), or -ENODEV if @xlate has been unregistered.
+ */
+int virtio_mem_xlate_add(struct virtio_mem_xlate *xlate,
+			 const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
+{
+	return update(xlate, true, slots, nr_slots);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_add);
+
+/**
+ * virtio_mem_xlate_remove() - remove one slot
+ * @xlate: the context
+ * @gpa: guest-physical address of the slot
+ * @size: its size in bytes
+ *
+ * Needs no memory, so it cannot fail for lack of it.  When this returns 0, no
+ * reader has a device range of the slot any more and its memory may be freed.
+ * The table's own 32 bytes for the slot are given back by the next
+ * virtio_mem_xlate_replace() or virtio_mem_xlate_add().
+ *
+ * Context: Process context.  Sleeps until the views held have been released, so
+ * the caller must hold none of @xlate.
+ * Return: 0, or -ENOENT if there is no slot of exactly @gpa and @size.
+ */
+int virtio_mem_xlate_remove(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
+{
+	int err;
+
+	scoped_guard(mutex, &xlate->update)
+		err = table_remove(current_table(xlate), gpa, size);
+	if (err)
+		return err;
+	wait_for_views(xlate);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);
+
+/**
+ * virtio_mem_xlate_unregister() - take all memory away and drop the reference
+ * @xlate: a context from virtio_mem_xlate_register()
+ *
+ * When this returns, no reader has a device range of @xlate any more and the
+ * memory behind it may be freed.  Whoever still holds a reference may go on
+ * translating: every byte gives -EFAULT.  Needs no memory.  A context is
+ * unregistered once, by whoever registered it.
+ *
+ * Context: Process context.  Sleeps until the views held have been released, so
+ * the caller must hold none of @xlate.
+ */
+void virtio_mem_xlate_unregister(struct virtio_mem_xlate *xlate)
+{
+	struct virtio_mem_xlate_table *old;
+
+	scoped_guard(mutex, &xlate->update) {
+		old = current_table(xlate);
+		rcu_assign_pointer(xlate->table, &no_slots);
+	}
+	wait_for_views(xlate);
+	table_free(old);
+	virtio_mem_xlate_put(xlate);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_unregister);
+
+/**
+ * virtio_mem_xlate_get() - take a reference
+ * @xlate: a context that the caller already has a reference to
+ *
+ * A reference keeps the context, not the memory: that goes with
+ * virtio_mem_xlate_unregister().
+ *
+ * Context: Any but NMI.
+ * Return: @xlate.
+ */
+struct virtio_mem_xlate *virtio_mem_xlate_get(struct virtio_mem_xlate *xlate)
+{
+	refcount_inc(&xlate->refs);
+	return xlate;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_get);
+
+/**
+ * virtio_mem_xlate_put() - drop a reference
+ * @xlate: a context that virtio_mem_xlate_get() gave
+ *
+ * The last one frees the context, later and in process context.
+ *
+ * Context: Any but NMI.
+ */
+void virtio_mem_xlate_put(struct virtio_mem_xlate *xlate)
+{
+	if (refcount_dec_and_test(&xlate->refs))
+		queue_work(free_wq, &xlate->free);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_put);
+
+/**
+ * virtio_mem_xlate_read_lock() - take a view
+ * @xlate: the context, which the caller has a reference to
+ * @view: where to keep it; on the caller's stack
+ *
+ * Until virtio_mem_xlate_read_unlock() the view sees the table that is now in
+ * force, whatever is published meanwhile, and the memory behind it stays.
+ * CLASS(virtio_mem_xlate_view, view)(xlate) does the same by scope.
+ *
+ * Context: Any but NMI.  The holder may sleep, take further views, and must
+ * release this one in the task, or in the interrupt, that took it.  A view held
+ * for long delays every update of @xlate.
+ */
+void virtio_mem_xlate_read_lock(struct virtio_mem_xlate *xlate,
+				struct virtio_mem_xlate_view *view)
+	__acquires(&xlate->srcu)
+{
+	view->xlate = xlate;
+	view->srcu_idx = srcu_read_lock(&xlate->srcu);
+	/* Pairs with rcu_assign_pointer() in update() and virtio_mem_xlate_unregister(). */
+	view->table = srcu_dereference(xlate->table, &xlate->srcu);
+	view->generation = table_generation(view->table);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_read_lock);
+
+/**
+ * virtio_mem_xlate_read_unlock() - release a view
+ * @view: from virtio_mem_xlate_read_lock()
+ *
+ * Every device range that came through it is void from here on.
+ *
+ * Context: That of the matching virtio_mem_xlate_read_lock().
+ */
+void virtio_mem_xlate_read_unlock(struct virtio_mem_xlate_view *view)
+	__releases(&view->xlate->srcu)
+{
+	srcu_read_unlock(&view->xlate->srcu, view->srcu_idx);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_read_unlock);
+
+static int next_piece(const struct virtio_mem_xlate_view *view,
+		      struct virtio_driver_range *driver, unsigned int access,
+		      struct virtio_device_range *device)
+{
+	return table_next(view->table, view->generation, driver, access, device);
+}
+
+/* 0 if every byte of @driver can be had, else the error of the lowest that cannot. */
+static int check_pieces(const struct virtio_mem_xlate_view *view,
+			struct virtio_driver_range driver, unsigned int access)
+{
+	struct virtio_device_range piece;
+	int ret;
+
+	do {
+		ret = next_piece(view, &driver, access, &piece);
+	} while (ret > 0);
+	return ret;
+}
+
+static int check_copy(const struct virtio_mem_xlate_view *view,
+		      struct virtio_driver_range driver, unsigned int access)
+{
+	return driver_range_validate(driver) ?: check_pieces(view, driver, access) ?:
+	       driver.len > SIZE_MAX ? -ENOBUFS : 0;
+}
+
+/**
+ * virtio_mem_xlate_range() - translate a range into one contiguous piece
+ * @view: a view that the caller holds
+ * @driver: the range, as the driver published it
+ * @access: what the device is going to do: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
+ * @device: the result; the empty range on failure
+ *
+ * The whole range or nothing.  Slots that touch both in guest-physical and in
+ * kernel virtual addresses count as one.  An empty @driver names no byte and
+ * gives the empty range, whatever its address.
+ *
+ * Success does not mean that the bytes stand still: see
+ * &struct virtio_device_range.
+ *
+ * Context: Any but NMI.  Never allocates, sleeps or logs.
+ * Return: 0, or:
+ *
+ * * -EINVAL - @access is 0 or has unknown bits
+ * * -EOVERFLOW - @driver ends above U64_MAX
+ * * -EFAULT - the lowest byte that cannot be had is in no slot
+ * * -EPERM - the lowest byte that cannot be had is in a slot without @access
+ * * -ENOBUFS - every byte can be had, but not in one piece: use
+ *   virtio_mem_xlate_next() or virtio_mem_xlate_kvec()
+ */
+int virtio_mem_xlate_range(const struct virtio_mem_xlate_view *view,
+			   struct virtio_driver_range driver, unsigned int access,
+			   struct virtio_device_range *device)
+{
+	int ret;
+
+	ret = virtio_mem_xlate_next(view, &driver, access, device);
+	if (ret <= 0 || !driver.len)
+		return min(ret, 0);
+	*device = (struct virtio_device_range){};
+	return check_pieces(view, driver, access) ?: -ENOBUFS;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_range);
+
+/**
+ * virtio_mem_xlate_next() - translate a range piece by piece
+ * @view: a view that the caller holds
+ * @driver: what is left of the range; moved past the piece
+ * @access: what the device is going to do: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
+ * @device: the longest contiguous leading piece; the empty range if there is none
+ *
+ * Bytes behind the piece are not looked at.
+ *
+ * Context: Any but NMI.  Never allocates, sleeps or logs.
+ * Return: 1 with a piece, 0 when @driver is empty, or a negative errno as from
+ * virtio_mem_xlate_range() but for -ENOBUFS; @driver is left as it is then, so
+ * for -EFAULT and -EPERM its start is the byte that cannot be had.
+ */
+int virtio_mem_xlate_next(const struct virtio_mem_xlate_view *view,
+			  struct virtio_driver_range *driver, unsigned int access,
+			  struct virtio_device_range *device)
+{
+	int err;
+
+	*device = (struct virtio_device_range){};
+	err = access_validate(access) ?: driver_range_validate(*driver);
+	return err ?: next_piece(view, driver, access, device);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_next);
+
+/**
+ * virtio_mem_xlate_kvec() - translate a range into an array for iov_iter_kvec()
+ * @view: a view that the caller holds
+ * @driver: the range, as the driver published it
+ * @access: what the device is going to do: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
+ * @kvec: gets the pieces in order, contiguous neighbours as one; unspecified on
+ *	failure
+ * @nr_kvec: how many it has room for
+ *
+ * Context: Any but NMI.  Never allocates, sleeps or logs.
+ * Return: the number of pieces, 0 for an empty @driver, or a negative errno as
+ * from virtio_mem_xlate_range(); -ENOBUFS if every byte can be had, but in more
+ * than @nr_kvec pieces.
+ */
+int virtio_mem_xlate_kvec(const struct virtio_mem_xlate_view *view,
+			  struct virtio_driver_range driver, unsigned int access,
+			  struct kvec *kvec, unsigned int nr_kvec)
+{
+	struct virtio_device_range piece;
+	unsigned int n = 0;
+	int ret;
+
+	while ((ret = virtio_mem_xlate_next(view, &driver, access, &piece)) > 0) {
+		if (n == nr_kvec)
+			return check_pieces(view, driver, access) ?: -ENOBUFS;
+		kvec[n].iov_base = piece.kva;
+		kvec[n++].iov_len = piece.len;
+	}
+	return ret ?: n;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_kvec);
+
+/*
+ * The driver may be writing a field of a ring meanwhile.  Such a field is
+ * aligned and of 1, 2, 4 or 8 bytes; move it whole, which memcpy() need not.
+ */
+static void copy_piece(void *dst, const void *src, size_t len)
+{
+	switch (IS_ALIGNED((uintptr_t)dst | (uintptr_t)src, len) ? len : 0) {
+	case sizeof(u16):
+		WRITE_ONCE(*(u16 *)dst, READ_ONCE(*(const u16 *)src));
+		break;
+	case sizeof(u32):
+		WRITE_ONCE(*(u32 *)dst, READ_ONCE(*(const u32 *)src));
+		break;
+	case sizeof(u64):
+		WRITE_ONCE(*(u64 *)dst, READ_ONCE(*(const u64 *)src));
+		break;
+	default:
+		memcpy(dst, src, len);
+	}
+}
+
+/**
+ * virtio_mem_xlate_copy_from() - copy out of the driver's memory
+ * @view: a view that the caller holds
+ * @dst: where to; as long as @src
+ * @src: the range, as the driver published it; may cross slots
+ *
+ * The whole range is checked before a byte moves.  A @src of 2 bytes, of 4, or
+ * on a 64-bit host of 8, in one piece and aligned like @dst, is read at once and
+ * so never half old, half new.
+ *
+ * Context: Any but NMI.  Never allocates, sleeps or logs.
+ * Return: 0, -EOVERFLOW, -EFAULT or -EPERM as from virtio_mem_xlate_range(), or
+ * -ENOBUFS if @src is longer than SIZE_MAX, which no @dst can be.
+ */
+int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *dst,
+			       struct virtio_driver_range src)
+{
+	struct virtio_device_range piece;
+	int err;
+
+	err = check_copy(view, src, VIRTIO_MEM_XLATE_READ);
+	if (err)
+		return err;
+	for (; next_piece(view, &src, VIRTIO_MEM_XLATE_READ, &piece) > 0; dst += piece.len)
+		copy_piece(dst, piece.kva, piece.len);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_from);
+
+/**
+ * virtio_mem_xlate_copy_to() - copy into the driver's memory
+ * @view: a view that the caller holds
+ * @dst: the range, as the driver published it; may cross slots
+ * @src: where from; as long as @dst
+ *
+ * The whole range is checked before a byte moves.  A @dst of 2 bytes, of 4, or
+ * on a 64-bit host of 8, in one piece and aligned like @src, is written at once.
+ *
+ * Context: Any but NMI.  Never allocates, sleeps or logs.
+ * Return: 0, -EOVERFLOW, -EFAULT or -EPERM as from virtio_mem_xlate_range(), or
+ * -ENOBUFS if @dst is longer than SIZE_MAX, which no @src can be.
+ */
+int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
+			     struct virtio_driver_range dst, const void *src)
+{
+	struct virtio_device_range piece;
+	int err;
+
+	err = check_copy(view, dst, VIRTIO_MEM_XLATE_WRITE);
+	if (err)
+		return err;
+	for (; next_piece(view, &dst, VIRTIO_MEM_XLATE_WRITE, &piece) > 0; src += piece.len)
+		copy_piece(piece.kva, src, piece.len);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_to);
+
+static int __init virtio_mem_xlate_init(void)
+{
+	free_wq = alloc_workqueue("virtio_mem_xlate", WQ_UNBOUND, 0);
+	return free_wq ? 0 : -ENOMEM;
+}
+module_init(virtio_mem_xlate_init);
+
+static void __exit virtio_mem_xlate_exit(void)
+{
+	struct virtio_mem_xlate *xlate;
+	unsigned long id;
+
+	destroy_workqueue(free_wq);
+	/* Whoever could still use one of these was unloaded before us. */
+	xa_for_each(&contexts, id, xlate) {
+		const struct virtio_mem_xlate_table *table = rcu_access_pointer(xlate->table);
+
+		pr_err("context %lu, registered by %s, was never %s: %u slots, %u references; freed now\n",
+		       id, xlate->owner, table == &no_slots ? "put" : "unregistered",
+		       table->nr_live, refcount_read(&xlate->refs));
+		context_free(xlate);
+	}
+}
+module_exit(virtio_mem_xlate_exit);
+
+MODULE_DESCRIPTION("Translate virtio driver memory ranges through memslot tables");
+MODULE_LICENSE("GPL");

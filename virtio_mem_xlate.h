@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _VIRTIO_MEM_XLATE_H
+#define _VIRTIO_MEM_XLATE_H
+
+#include <linux/align.h>
+#include <linux/cleanup.h>
+#include <linux/errno.h>
+#include <linux/overflow.h>
+#include <linux/types.h>
+
+/**
+ * DOC: virtio_mem_xlate
+ *
+ * A virtio driver (in the guest) publishes guest-physical addresses; a device
+ * back end (in the host kernel) can dereference only kernel virtual ones.  Each
+ * side has its own view of the shared memory and its own type for a range of it:
+ *
+ * * &struct virtio_driver_range: as the driver published it.  Hostile; all that
+ *   can be done with one is to split, compare and translate it.
+ * * &struct virtio_device_range: memory that the device may touch, with the
+ *   access that was asked for.  It can be turned into a typed pointer.
+ *
+ * &struct virtio_mem_xlate is the table of memslots between the two.  Whoever
+ * owns the guest's memory map registers and updates it; whoever serves a queue
+ * takes a view of it, translates, and lets the view go::
+ *
+ *	CLASS(virtio_mem_xlate_view, view)(xlate);
+ *	struct virtio_driver_range driver;
+ *	struct virtio_device_range device;
+ *	const struct vring_desc *desc;
+ *	int err;
+ *
+ *	err = virtio_driver_range_init(&driver, desc_gpa, sizeof(*desc));
+ *	if (err)
+ *		return err;
+ *	err = virtio_mem_xlate_range(&view, driver, VIRTIO_MEM_XLATE_READ, &device);
+ *	if (err)
+ *		return err;
+ *	desc = virtio_device_range_ptr(device, struct vring_desc);
+ *	if (!desc)
+ *		return -EINVAL;
+ *	len = le32_to_cpu((__force __le32)READ_ONCE(desc->len));
+ *
+ * A view sees one table from lock to unlock, and no memory that it can reach is
+ * taken away before it is unlocked.  Ranges are passed by value, so what the
+ * guest wrote is fetched once.
+ *
+ * Best suited for back ends that keep the guest's memory mapped in the kernel
+ * and look it up once or more per descriptor.  Limitations: a table holds at
+ * most %VIRTIO_MEM_XLATE_MAX_SLOTS slots; every update waits for the views that
+ * are held, so hold one over a batch of descriptors and not for ever; and
+ * translation says nothing about what the guest does to the bytes meanwhile.
+ */
+
+/*
+ * What the device may do with a range, and what a slot allows.  The values are
+ * those of VHOST_ACCESS_RO, _WO and _RW in <linux/vhost_types.h>.
+ */
+#define VIRTIO_MEM_XLATE_READ	1
+#define VIRTIO_MEM_XLATE_WRITE	2
+#define VIRTIO_MEM_XLATE_RW	(VIRTIO_MEM_XLATE_READ | VIRTIO_MEM_XLATE_WRITE)
+
+/* Slots in one table (2^20), 32 bytes of host memory each.  vhost's default is 64, KVM's limit 32764. */
+#define VIRTIO_MEM_XLATE_MAX_SLOTS	1048576U
+
+struct kvec;
+struct virtio_mem_xlate;
+struct virtio_mem_xlate_table;
+
+/*
+ * Ranges
+ */
+
+/**
+ * struct virtio_driver_range - a range of memory as the driver sees it
+ * @start: guest-physical address of the first byte
+ * @len: number of bytes; may be 0
+ *
+ * Made by virtio_driver_range_init() or virtio_driver_range_from_bounds(), its
+ * end @start + @len is at most U64_MAX.  A range filled in by hand may break
+ * that; whatever takes one answers -EOVERFLOW then.
+ */
+struct virtio_driver_range {
+	u64 start;
+	u64 len;
+};
+
+/**
+ * struct virtio_device_range - a range of memory as the device sees it
+ *
+ * Valid until the view that it came from is released.  The guest may change the
+ * bytes at any time: read each with READ_ONCE() or copy them out once, and check
+ * the copy.  Two reads of the same field may differ.
+ */
+struct virtio_device_range {
+	/* private: use the functions below */
+	void *kva;
+	size_t len;
+	unsigned int access;
+};
+
+/**
+ * virtio_driver_range_init() - make a range from what the driver published
+ * @range: the result; untouched on failure
+ * @start: guest-physical address
+ * @len: length in bytes
+ *
+ * Context: Any.
+ * Return: 0, or -EOVERFLOW if @start + @len exceeds U64_MAX.
+ */
+static inline int virtio_driver_range_init(struct virtio_driver_range *range, u64 start, u64 len)
+{
+	u64 end;
+
+	if (check_add_overflow(start, len, &end))
+		return -EOVERFLOW;
+	*range = (struct virtio_driver_range){ .start = start, .len = len };
+	return 0;
+}
+
+/**
+ * virtio_driver_range_from_bounds() - make a range from its two ends
+ * @range: the result; untouched on failure
+ * @start: guest-physical address of the first byte
+ * @end: guest-physical address after the last byte
+ *
+ * Context: Any.
+ * Return: 0, or -EINVAL if @end is below @start.
+ */
+static inline int virtio_driver_range_from_bounds(struct virtio_driver_range *range,
+						  u64 start, u64 end)
+{
+	if (end < start)
+		return -EINVAL;
+	*range = (struct virtio_driver_range){ .start = start, .len = end - start };
+	return 0;
+}
+
+/**
+ * virtio_driver_range_split_at() - split a range in two
+ * @range: the range to split
+ * @offset: where to split, in bytes from its start; its length is allowed and
+ *	gives an empty @tail
+ * @head: gets the first @offset bytes; untouched on failure
+ * @tail: gets the rest; untouched on failure
+ *
+ * Context: Any.
+ * Return: 0, -ERANGE if @offset is past the end, or -EOVERFLOW if a hand-made
+ * @range ends above U64_MAX, since the start of @tail could then wrap.
+ */
+static inline int virtio_driver_range_split_at(struct virtio_driver_range range, u64 offset,
+					       struct virtio_driver_range *head,
+					       struct virtio_driver_range *tail)
+{
+	u64 end;
+
+	if (check_add_overflow(range.start, range.len, &end))
+		return -EOVERFLOW;
+	if (offset > range.len)
+		return -ERANGE;
+	*head = (struct virtio_driver_range){ .start = range.start, .len = offset };
+	*tail = (struct virtio_driver_range){
+		.start = range.start + offset,
+		.len = range.len - offset,
+	};
+	return 0;
+}
+
+/**
+ * virtio_driver_range_len() - length of a driver range
+ * @range: the range
+ *
+ * Context: Any.
+ * Return: the length in bytes.
+ */
+static inline u64 virtio_driver_range_len(struct virtio_driver_range range)
+{
+	return range.len;
+}
+
+/**
+ * virtio_driver_range_equal() - compare two driver ranges
+ * @a: a range
+ * @b: another
+ *
+ * Context: Any.
+ * Return: true if both start and length agree; empty ranges at different
+ * addresses differ.
+ */
+static inline bool virtio_driver_range_equal(struct virtio_driver_range a,
+					     struct virtio_driver_range b)
+{
+	return a.start == b.start && a.len == b.len;
+}
+
+/**
+ * virtio_device_range_new() - make a device range without a table
+ * @kva: kernel virtual address of the first byte
+ * @len: length in bytes
+ * @access: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
+ *
+ * For memory that the caller vouches for: all of it must be valid for @access
+ * as long as the range is used, and nothing but the guest may own it.  Ranges
+ * of guest memory come from virtio_mem_xlate_range() and its siblings instead.
+ *
+ * Context: Any.
+ * Return: the range.
+ */
+static inline struct virtio_device_range virtio_device_range_new(void *kva, size_t len,
+								 unsigned int access)
+{
+	return (struct virtio_device_range){ .kva = kva, .len = len, .access = access };
+}
+
+/**
+ * virtio_device_range_split_at() - split a range in two
+ * @range: the range to split
+ * @offset: where to split, in bytes from its start; its length is allowed and
+ *	gives an empty @tail
+ * @head: gets the first @offset bytes; untouched on failure
+ * @tail: gets the rest; untouched on failure
+ *
+ * Both halves keep the access of @range and are valid as long as it is.
+ *
+ * Context: Any.
+ * Return: 0, or -ERANGE if @offset is past the end.
+ */
+static inline int virtio_device_range_split_at(struct virtio_device_range range, size_t offset,
+					       struct virtio_device_range *head,
+					       struct virtio_device_range *tail)
+{
+	if (offset > range.len)
+		return -ERANGE;
+	*head = virtio_device_range_new(range.kva, offset, range.access);
+	*tail = virtio_device_range_new(range.kva + offset, range.len - offset, range.access);
+	return 0;
+}
+
+/**
+ * virtio_device_range_len() - length of a device range
+ * @range: the range
+ *
+ * Context: Any.
+ * Return: the length in bytes.
+ */
+static inline size_t virtio_device_range_len(struct virtio_device_range range)
+{
+	return range.len;
+}
+
+/**
+ * virtio_device_range_get() - the raw start of a device range
+ * @range: the range
+ *
+ * Nothing is checked: not the access, not the alignment, not the length.
+ * Prefer virtio_device_range_ptr() and its siblings.
+ *
+ * Context: Any.
+ * Return: kernel virtual address of the first byte; NULL for the empty range
+ * that a failed translation gives.
+ */
+static inline void *virtio_device_range_get(struct virtio_device_range range)
+{
+	return range.kva;
+}
+
+/* The checks behind the typed pointers: @count objects of @size bytes at the start of @range. */
+static inline void *__virtio_device_range_ptr(struct virtio_device_range range, u64 size,
+					      size_t align, u64 count, unsigned int access)
+{
+	u64 bytes;
+
+	if (check_mul_overflow(size, count, &bytes) || !range.len || bytes > range.len)
+		return NULL;
+	if ((range.access & access) != access || !IS_ALIGNED((uintptr_t)range.kva, align))
+		return NULL;
+	return range.kva;
+}
+
+/**
+ * virtio_device_range_ptr() - a typed pointer to read through
+ * @range: a &struct virtio_device_range
+ * @type: the type to point to
+ *
+ * virtio requires that everything be naturally aligned (virtio 1.2, 2.6), so a
+ * misaligned address is the driver's mistake and not worked around.  It is the
+ * kernel address that is judged.
+ *
+ * Context: Any.
+ * Return: a const @type * to the start of @range, or NULL if @range is empty,
+ * shorter than @type, not aligned for it, or not readable.
+ */
+#define virtio_device_range_ptr(range, type)					\
+	virtio_device_range_array(range, type, 1)
+
+/**
+ * virtio_device_range_mut_ptr() - a typed pointer to write through
+ * @range: a &struct virtio_device_range
+ * @type: the type to point to
+ *
+ * Context: Any.
+ * Return: a @type * to the start of @range, or NULL if @range is empty, shorter
+ * than @type, not aligned for it, or not writable.
+ */
+#define virtio_device_range_mut_ptr(range, type)				\
+	virtio_device_range_mut_array(range, type, 1)
+
+/**
+ * virtio_device_range_array() - a typed pointer to read an array through
+ * @range: a &struct virtio_device_range
+ * @type: the type of an element
+ * @count: the number of elements
+ *
+ * Context: Any.
+ * Return: a const @type * to the first of @count elements, or NULL as for
+ * virtio_device_range_ptr(), or if the size of the array overflows.
+ */
+#define virtio_device_range_array(range, type, count)				\
+	((const typeof(type) *)__virtio_device_range_ptr(range, sizeof(type),	\
+		__alignof__(type), count, VIRTIO_MEM_XLATE_READ))
+
+/**
+ * virtio_device_range_mut_array() - a typed pointer to write an array through
+ * @range: a &struct virtio_device_range
+ * @type: the type of an element
+ * @count: the number of elements
+ *
+ * Context: Any.
+ * Return: a @type * to the first of @count elements, or NULL as for
+ * virtio_device_range_mut_ptr(), or if the size of the array overflows.
+ */
+#define virtio_device_range_mut_array(range, type, count)			\
+	((typeof(type) *)__virtio_device_range_ptr(range, sizeof(type),		\
+		__alignof__(type), count, VIRTIO_MEM_XLATE_WRITE))
+
+/*
+ * The table of memslots
+ */
+
+/**
+ * struct virtio_mem_xlate_slot - one stretch of guest memory
+ * @gpa: guest-physical address of its first byte
+ * @size: number of bytes, not 0
+ * @kva: where the host kernel sees it
+ * @access: what the device may do: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
+ *
+ * Any alignment will do.  Two slots may share host memory, never a guest byte.
+ */
+struct virtio_mem_xlate_slot {
+	u64 gpa;
+	u64 size;
+	void *kva;
+	unsigned int access;
+};
+
+struct virtio_mem_xlate *virtio_mem_xlate_register(const struct virtio_mem_xlate_slot *slots,
+						   unsigned int nr_slots);
+int virtio_mem_xlate_replace(struct virtio_mem_xlate *xlate,
+			     const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots);
+int virtio_mem_xlate_add(struct virtio_mem_xlate *xlate,
+			 const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots);
+int virtio_mem_xlate_remove(struct virtio_mem_xlate *xlate, u64 gpa, u64 size);
+void virtio_mem_xlate_unregister(struct virtio_mem_xlate *xlate);
+struct virtio_mem_xlate *virtio_mem_xlate_get(struct virtio_mem_xlate *xlate);
+void virtio_mem_xlate_put(struct virtio_mem_xlate *xlate);
+
+/*
+ * Translation
+ */
+
+/**
+ * struct virtio_mem_xlate_view - a read section and the one table that it sees
+ *
+ * Lives on the stack of whoever took it, from virtio_mem_xlate_read_lock() to
+ * virtio_mem_xlate_read_unlock(), or by scope::
+ *
+ *	CLASS(virtio_mem_xlate_view, view)(xlate);
+ *
+ * May be taken in any context but NMI, may be nested, and its holder may sleep.
+ * Every update of the same context waits for it.
+ */
+struct virtio_mem_xlate_view {
+	/* private: */
+	const struct virtio_mem_xlate_table *table;
+	u32 generation;
+	int srcu_idx;
+	struct virtio_mem_xlate *xlate;
+};
+
+void virtio_mem_xlate_read_lock(struct virtio_mem_xlate *xlate,
+				struct virtio_mem_xlate_view *view);
+void virtio_mem_xlate_read_unlock(struct virtio_mem_xlate_view *view);
+
+DEFINE_CLASS(virtio_mem_xlate_view, struct virtio_mem_xlate_view,
+	     virtio_mem_xlate_read_unlock(&_T),
+	     ({
+		struct virtio_mem_xlate_view view;
+
+		virtio_mem_xlate_read_lock(xlate, &view);
+		view;
+	     }), struct virtio_mem_xlate *xlate)
+
+int virtio_mem_xlate_range(const struct virtio_mem_xlate_view *view,
+			   struct virtio_driver_range driver, unsigned int access,
+			   struct virtio_device_range *device);
+int virtio_mem_xlate_next(const struct virtio_mem_xlate_view *view,
+			  struct virtio_driver_range *driver, unsigned int access,
+			  struct virtio_device_range *device);
+int virtio_mem_xlate_kvec(const struct virtio_mem_xlate_view *view,
+			  struct virtio_driver_range driver, unsigned int access,
+			  struct kvec *kvec, unsigned int nr_kvec);
+int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *dst,
+			       struct virtio_driver_range src);
+int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
+			     struct virtio_driver_range dst, const void *src);
+
+#endif /* _VIRTIO_MEM_XLATE_H */
