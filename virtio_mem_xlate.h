@@ -60,7 +60,7 @@
 #define VIRTIO_MEM_XLATE_WRITE	2
 #define VIRTIO_MEM_XLATE_RW	(VIRTIO_MEM_XLATE_READ | VIRTIO_MEM_XLATE_WRITE)
 
-/* Slots in one table (2^20), 32 bytes of host memory each.  vhost's default is 64, KVM's limit 32764. */
+/* Slots in one table: 2^20.  vhost's default is 64, KVM's limit 32764. */
 #define VIRTIO_MEM_XLATE_MAX_SLOTS	1048576U
 
 struct kvec;

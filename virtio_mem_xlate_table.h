@@ -235,9 +235,11 @@ static int table_next(const struct virtio_mem_xlate_table *table, u32 generation
 	kva = slot_kva(slot, offset);
 
 	len = min(driver->len, slot->size - offset);
-	for (; len < driver->len && slots_touch(slot, slot + 1) &&
-	       !slot_check(slot + 1, generation, access); slot++)
-		len += min(driver->len - len, slot[1].size);
+	while (len < driver->len && slots_touch(slot, slot + 1) &&
+	       !slot_check(slot + 1, generation, access)) {
+		slot++;
+		len += min(driver->len - len, slot->size);
+	}
 
 	*device = virtio_device_range_new(kva, len, access);
 	driver->start += len;

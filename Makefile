@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0
+# For humans; kbuild reads Kbuild.
+
+# Built against the running kernel; without its headers, the newest installed.
+KDIR ?= $(or $(wildcard /lib/modules/$(shell uname -r)/build), \
+	$(lastword $(shell ls -dv /lib/modules/*/build 2>/dev/null)))
+
+KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
+
+all: modules
+
+modules modules_install: kdir
+	$(KBUILD) $@
+
+# Needs no kernel headers, so that a clone can be cleaned where it was not built.
+clean:
+	@find . \( -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '*.o' -o \
+		-name '.*.cmd' -o -name '.*.d' -o -name 'modules.order' -o \
+		-name 'Module.symvers' \) -type f -delete
+
+kdir:
+	@test -d "$(KDIR)" || { echo "no kernel headers found: install linux-headers-$$(uname -r)" \
+		"(Debian 12: linux-headers-amd64), or name a build tree with KDIR=" >&2; exit 1; }
+	@echo "building against $(KDIR)"
+
+demo:
+	@scripts/demo.sh
+
+check:
+	@scripts/check.sh
+
+lint:
+	@scripts/lint.sh
+
+kunit:
+	@scripts/kunit.sh $(or $(KERNEL),6.12)
+
+kunit-smp:
+	@scripts/kunit.sh --arch=x86_64 $(or $(KERNEL),6.12)
+
+coverage:
+	@scripts/kunit.sh --coverage 6.12
+
+help:
+	@echo 'The two that do everything, from a fresh Debian 12 machine:'
+	@echo '  demo             - translate what the virtio drivers of a stock kernel in QEMU publish'
+	@echo '  check            - all checks that fit in 40 minutes (10 when repeated)'
+	@echo
+	@echo 'Building (KDIR=build tree of the kernel):'
+	@echo '  modules          - build virtio_mem_xlate.ko and Module.symvers (default)'
+	@echo '  modules_install  - install the module (INSTALL_MOD_PATH=, as usual)'
+	@echo '  clean            - remove what was built'
+	@echo
+	@echo 'Parts of check (KSRC=kernel source, CACHE=folder for sources and builds):'
+	@echo '  lint             - W=1, sparse, checkpatch, kernel-doc on 6.1 and 6.12'
+	@echo '  kunit            - the KUnit suites in UML (KERNEL=6.12 or 6.1)'
+	@echo '  kunit-smp        - the same on 4 CPUs in QEMU, with KASAN and lockdep'
+	@echo '  coverage         - lines that the suites reach, in UML'
+
+.PHONY: all modules modules_install clean kdir demo check lint kunit kunit-smp coverage help

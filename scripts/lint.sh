@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# lint.sh: builds against Debian's headers for 6.1 and 6.12 with W=1 and sparse,
+# then checkpatch and kernel-doc.  A warning is a failure.  About 1 minute.
+. "$(dirname "$0")/common.sh"
+
+need gcc make sparse perl git cpio
+LOG=$CACHE/lint.log
+echo "lint: warnings of gcc, sparse, checkpatch and kernel-doc (log: $LOG)"
+: >"$LOG"
+passed=0 failed=0
+
+# silent NAME COMMAND...: passes if COMMAND succeeds and prints nothing of note.
+silent() {
+	local name=$1 out
+	shift
+
+	if out=$("$@" 2>&1 </dev/null) && ! grep -q . <<<"$out"; then
+		echo "ok      $name"
+		passed=$((passed + 1))
+	else
+		echo "not ok  $name"
+		sed 's/^/	/' <<<"$out"
+		failed=$((failed + 1))
+	fi
+	printf '== %s\n%s\n' "$name" "$out" >>"$LOG"
+}
+
+# Copies of the tree, since builds for two kernels do not fit into one.
+sources() {
+	(cd "$TOP" && git ls-files -co --exclude-standard "$@")
+}
+
+build() {
+	local version=$1 dir=$2 kdir
+
+	kdir=$(kernel_headers "$version")
+	{
+		make -s -C "$kdir" M="$dir" W=1 C=2 modules &&
+			make -s -C "$kdir" M="$dir/samples" W=1 C=2 \
+				KBUILD_EXTRA_SYMBOLS="$dir/Module.symvers" modules
+	} 2>&1 | { grep -v '^Skipping BTF generation' || :; }
+}
+
+checkpatch() {
+	local src
+
+	src=$(KSRC='' kernel_source 6.12)
+	# Files, not patches: who maintains them and what they replace is not asked.
+	(cd "$TOP" && sources '*.c' '*.h' | xargs perl "$src/scripts/checkpatch.pl" \
+		--no-tree --strict --terse --quiet --no-summary \
+		--ignore FILE_PATH_CHANGES,CAMELCASE -f)
+}
+
+kernel_doc() {
+	local src
+
+	src=$(KSRC='' kernel_source 6.12)
+	(cd "$TOP" && sources '*.c' '*.h' | xargs perl "$src/scripts/kernel-doc" -none -Wall -Werror)
+}
+
+for version in 6.1 6.12; do
+	dir=$(mktemp -d)
+	trap 'rm -rf "$dir"' EXIT
+	sources | (cd "$TOP" && cpio -pdm --quiet "$dir")
+	silent "$version headers, gcc W=1, sparse" build "$version" "$dir"
+	rm -rf "$dir"
+done
+silent "checkpatch --strict" checkpatch
+silent "kernel-doc -Wall" kernel_doc
+
+echo "lint: $passed passed, $failed failed"
+[ "$failed" = 0 ]
