@@ -1,0 +1,112 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Runs the KUnit suites; see usage().
+. "$(dirname "$0")/common.sh"
+
+usage() {
+	cat <<'END'
+usage: kunit.sh [--checkers] [--arch=x86_64] [--coverage] [--args=ARG]... VERSION [SUITE]
+
+Runs the KUnit suites on the kernel of Debian's linux-source-VERSION (6.12 or
+6.1) and prints what passed; exits with 0 only if something ran and all of it did.
+
+  --checkers      with KASAN, UBSAN and lock debugging (always so on x86_64)
+  --arch=x86_64   four processors in QEMU, instead of user-mode Linux's one
+  --coverage      on 6.12: also print which lines of the core the suites reach
+  --args=ARG      add to the kernel's command line, such as
+                  virtio_mem_xlate_kunit.seed=1
+  SUITE           only the suites that match this glob
+END
+}
+
+arch=um checkers='' coverage='' version='' suite='' args=()
+for arg; do
+	case $arg in
+	--checkers) checkers=1 ;;
+	--coverage) coverage=1 ;;
+	--arch=um | --arch=x86_64) arch=${arg#*=} ;;
+	--args=*) args+=("--kernel_args=${arg#*=}") ;;
+	--help | -h) usage; exit ;;
+	-*) die "unknown option $arg (--help shows them)" ;;
+	*) if [ -z "$version" ]; then version=$arg; else suite=$arg; fi ;;
+	esac
+done
+[ -n "$version" ] || die "which kernel, 6.12 or 6.1? (--help shows the options)"
+
+need ccache gcc make flex bison bc libelf-dev libssl-dev python3
+source=$(kernel_source "$version")
+name=kunit-$arch-$version
+config=("--kunitconfig=$TOP/kunit")
+case $arch in
+x86_64)
+	need qemu-system-x86
+	config+=("--kunitconfig=$TOP/kunit/x86_64.config")
+	args+=(--arch=x86_64 "--qemu_args=-smp 4 -cpu max")
+	checkers=1
+	;;
+um)
+	[ -z "$checkers$coverage" ] || [ "$version" = 6.1 ] ||
+		config+=(--kconfig_add=CONFIG_DEBUG_ATOMIC_SLEEP=y)
+	;;
+esac
+if [ -n "$coverage" ]; then
+	need lcov
+	[ "$arch-$version" = um-6.12 ] || die "--coverage is for user-mode Linux 6.12"
+	name+=-coverage
+	config+=("--kunitconfig=$TOP/kunit/coverage.config")
+elif [ -n "$checkers" ]; then
+	[ "$arch" = x86_64 ] || name+=-checkers
+	config+=("--kunitconfig=$TOP/kunit/checkers.config")
+	args+=(--kernel_args=kasan_multi_shot)
+fi
+
+# Prints a line for each suite and one for all; fails unless all passed.
+count_results() {
+	python3 - "$name" "$build.json" <<'END'
+import collections, json, sys
+
+def count(group):
+    n = collections.Counter(case['status'] for case in group['test_cases'])
+    for sub in group['sub_groups']:
+        n += count(sub)
+    return n
+
+def report(name, n):
+    skipped, passed = n.pop('SKIP', 0), n.pop('PASS', 0)
+    failed = sum(n.values())
+    if skipped:
+        print(f'{name}: {skipped} skipped')
+    print(f'{name}: {passed} passed, {failed} failed')
+    return passed and not failed
+
+group = json.load(open(sys.argv[2]))
+for suite in group['sub_groups']:
+    report('  ' + suite['name'], count(suite))
+sys.exit(not report(sys.argv[1], count(group)))
+END
+}
+
+# A home for each checkout, so that two can be tested at once.
+home=$CACHE/kunit-$(cksum <<<"$TOP" | cut -d' ' -f1)
+graft=$home/graft-${source##*/}
+build=$home/$name
+log=$build.log
+mkdir -p "$home"
+exec 8>"$build.lock"
+flock -n 8 || { echo "$name: another run is at it; waiting" >&2; flock 8; }
+
+export CCACHE_BASEDIR=$home CCACHE_NOHASHDIR=1 CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache}
+rm -f "$build.json" "$build/test.log"
+echo "$name: building and running, log: $log"
+"$TOP/scripts/graft.sh" "$source" "$graft"
+status=0
+"$graft/tools/testing/kunit/kunit.py" run "${config[@]}" --build_dir="$build" --jobs="$JOBS" \
+	--make_options='CC=ccache gcc' --make_options='HOSTCC=ccache gcc' \
+	--json="$build.json" --timeout=300 "${args[@]}" ${suite:+"$suite"} \
+	>"$log" 2>&1 </dev/null || status=$?
+
+[ -s "$build.json" ] || { tail -n 20 "$log"; die "no tests ran; see $log"; }
+"$TOP/scripts/splat.sh" "$build/test.log" || { echo "$name: the kernel complained"; status=1; }
+grep -aE '^\[.*\] (.* )?(FAILED|CRASHED|TIMED OUT)|not ok|EXPECTATION|ASSERTION' "$log" || :
+count_results || status=1
+exit "$status"
