@@ -1,1 +1,399 @@
-/* soon */
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Random tables and questions, answered a second time by a model that is too
+ * stupid to be wrong: it looks at every slot for every byte.
+ *
+ * A failure prints a seed; virtio_mem_xlate_kunit.seed=SEED starts with it.
+ */
+#include <linux/jiffies.h>
+#include <linux/moduleparam.h>
+#include <linux/prandom.h>
+#include <linux/random.h>
+
+#include "helpers.h"
+
+#define R	VIRTIO_MEM_XLATE_READ
+#define W	VIRTIO_MEM_XLATE_WRITE
+#define RW	VIRTIO_MEM_XLATE_RW
+
+#define MAX_MODEL_SLOTS	24
+#define MAX_SLOT_SIZE	24
+#define MAX_QUERY	96
+#define MEMORY_SIZE	1024
+#define QUERIES		64	/* to each table */
+#define UPDATES		16	/* of each context */
+
+static unsigned long long seed;
+module_param(seed, ullong, 0444);
+MODULE_PARM_DESC(seed, "Seed of the random tables; 0 takes a random one");
+
+static unsigned int oracle_ms = 500;
+module_param(oracle_ms, uint, 0444);
+MODULE_PARM_DESC(oracle_ms, "Milliseconds for each layout of random tables");
+
+struct oracle {
+	struct rnd_state rnd;
+	const struct layout *layout;
+	struct virtio_mem_xlate *xlate;
+
+	/* The model: the slots in force, in no order. */
+	struct virtio_mem_xlate_slot slots[MAX_MODEL_SLOTS];
+	unsigned int nr_slots;
+
+	u8 memory[MEMORY_SIZE], want[MEMORY_SIZE], buf[MAX_QUERY], want_buf[MAX_QUERY];
+	struct kvec pieces[MAX_QUERY], kvec[MAX_QUERY];
+	unsigned long queries, answered, updates, refused;
+};
+
+/* Chances in percent. */
+static const struct layout {
+	const char *name;
+	unsigned int touching;		/* the next slot starts where the last ends, */
+	unsigned int contiguous;	/* in host memory, too */
+	unsigned int read_write;	/* a slot allows all */
+	u64 origin;			/* around which the slots lie */
+} layouts[] = {
+	{ "mixed", 50, 50, 60, 0x1000 },
+	{ "touching everywhere", 100, 100, 80, 0x1000 },
+	{ "touching in the guest only", 100, 0, 80, 0x1000 },
+	{ "gaps", 0, 50, 80, 0x1000 },
+	{ "mixed access", 90, 90, 0, 0x1000 },
+	{ "at 0", 60, 60, 60, 0 },
+	{ "around 4 GiB", 60, 60, 60, (1ULL << 32) - 100 },
+	{ "around 2^63", 60, 60, 60, (1ULL << 63) - 100 },
+	{ "at U64_MAX", 60, 60, 60, U64_MAX - 200 },
+};
+
+static void layout_desc(const struct layout *layout, char *desc)
+{
+	strscpy(desc, layout->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(layout, layouts, layout_desc);
+
+static u32 below(struct oracle *o, u32 bound)
+{
+	return prandom_u32_state(&o->rnd) % bound;
+}
+
+static bool chance(struct oracle *o, u32 percent)
+{
+	return below(o, 100) < percent;
+}
+
+/* The stupid part: one byte, every slot. */
+
+static int stupid_byte(struct oracle *o, u64 gpa, unsigned int access, u8 **kva)
+{
+	unsigned int i;
+	u64 j;
+
+	for (i = 0; i < o->nr_slots; i++)
+		for (j = 0; j < o->slots[i].size; j++)
+			if (o->slots[i].gpa + j == gpa) {
+				*kva = (u8 *)o->slots[i].kva + j;
+				return (o->slots[i].access & access) == access ? 0 : -EPERM;
+			}
+	return -EFAULT;
+}
+
+/* Into o->pieces; returns their number, and in @good how many bytes they have before the error. */
+static int stupid_translate(struct oracle *o, struct virtio_driver_range range,
+			    unsigned int access, u64 *good, unsigned int *pieces)
+{
+	u8 *kva, *last = NULL;
+	int err;
+
+	*pieces = 0;
+	for (*good = 0; *good < range.len; ++*good) {
+		err = stupid_byte(o, range.start + *good, access, &kva);
+		if (err)
+			return err;
+		if (!*pieces || kva != last + 1)
+			o->pieces[(*pieces)++] = (struct kvec){ kva, 0 };
+		o->pieces[*pieces - 1].iov_len++;
+		last = kva;
+	}
+	return 0;
+}
+
+static bool stupid_overlap(const struct virtio_mem_xlate_slot *a,
+			   const struct virtio_mem_xlate_slot *b)
+{
+	u64 i, j;
+
+	for (i = 0; i < a->size; i++)
+		for (j = 0; j < b->size; j++)
+			if (a->gpa + i == b->gpa + j)
+				return true;
+	return false;
+}
+
+static bool stupid_overlaps(const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < nr_slots; i++)
+		for (j = 0; j < i; j++)
+			if (stupid_overlap(&slots[i], &slots[j]))
+				return true;
+	return false;
+}
+
+/* Random slots behind each other, in random order. */
+static unsigned int random_slots(struct oracle *o, struct virtio_mem_xlate_slot *slots,
+				 unsigned int max)
+{
+	unsigned int n = below(o, max + 1), i;
+	u32 host = below(o, MEMORY_SIZE);
+	u64 gpa = o->layout->origin + below(o, 64);
+
+	for (i = 0; i < n; i++) {
+		struct virtio_mem_xlate_slot *slot = &slots[i];
+
+		slot->size = 1 + below(o, MAX_SLOT_SIZE);
+		if (!chance(o, o->layout->touching))
+			gpa += 1 + below(o, 8);
+		if (!chance(o, o->layout->contiguous) || host + slot->size > MEMORY_SIZE)
+			host = below(o, MEMORY_SIZE - slot->size);
+		if (gpa > U64_MAX - slot->size)
+			break;
+		slot->gpa = gpa;
+		slot->kva = o->memory + host;
+		slot->access = chance(o, o->layout->read_write) ? RW : 1 + below(o, 3);
+		gpa += slot->size;
+		host += slot->size;
+	}
+	n = i;
+	for (i = 1; i < n; i++) {
+		u32 other = below(o, i + 1);
+
+		swap(slots[i], slots[other]);
+	}
+	return n;
+}
+
+/* Mostly near the edge of a slot, where mistakes are. */
+static struct virtio_driver_range random_range(struct oracle *o)
+{
+	struct virtio_driver_range range;
+
+	range.start = o->layout->origin + below(o, 400) - 16;
+	if (o->nr_slots && chance(o, 80)) {
+		struct virtio_mem_xlate_slot *slot = &o->slots[below(o, o->nr_slots)];
+
+		range.start = slot->gpa + (chance(o, 50) ? slot->size : 0) + below(o, 3) - 1;
+	}
+	if (chance(o, 2))
+		range.start = U64_MAX - below(o, 3);
+	range.len = below(o, chance(o, 50) ? 4 : MAX_QUERY);
+	return range;
+}
+
+#define EXPECT_ANSWER(ok, what)								\
+	do {										\
+		if (!(ok)) {								\
+			kunit_err(test, "%s: [%#llx, +%#llx) access %u, %u slots\n", what, \
+				  range.start, range.len, access, o->nr_slots);		\
+			return false;							\
+		}									\
+	} while (0)
+
+static bool query_pieces(struct kunit *test, struct oracle *o, struct virtio_mem_xlate_view *view,
+			 struct virtio_driver_range range, unsigned int access)
+{
+	struct virtio_device_range device = poisoned_device_range();
+	bool wraps = range.len > U64_MAX - range.start;
+	struct virtio_driver_range left = range;
+	unsigned int nr_pieces = 0, room, i;
+	u64 good = 0;
+	int err, ret;
+
+	err = wraps ? -EOVERFLOW : stupid_translate(o, range, access, &good, &nr_pieces);
+	o->answered += !err && range.len;
+
+	ret = virtio_mem_xlate_range(view, range, access, &device);
+	EXPECT_ANSWER(ret == (err ?: nr_pieces > 1 ? -ENOBUFS : 0), "range");
+	if (ret || !range.len)
+		EXPECT_ANSWER(device_range_is_empty(device), "range leaves nothing");
+	else
+		EXPECT_ANSWER(virtio_device_range_get(device) == o->pieces[0].iov_base &&
+			      virtio_device_range_len(device) == range.len, "range is right");
+
+	for (i = 0; i < nr_pieces; i++) {
+		EXPECT_ANSWER(virtio_mem_xlate_next(view, &left, access, &device) == 1, "next");
+		EXPECT_ANSWER(virtio_device_range_get(device) == o->pieces[i].iov_base &&
+			      virtio_device_range_len(device) == o->pieces[i].iov_len,
+			      "next is the longest piece");
+	}
+	EXPECT_ANSWER(virtio_mem_xlate_next(view, &left, access, &device) == err, "next at the end");
+	EXPECT_ANSWER(left.start == range.start + good && left.len == range.len - good,
+		      "next stops at the failing byte");
+	EXPECT_ANSWER(device_range_is_empty(device), "next leaves nothing");
+
+	room = below(o, nr_pieces + 2);
+	ret = virtio_mem_xlate_kvec(view, range, access, o->kvec, room);
+	EXPECT_ANSWER(ret == (err ?: nr_pieces > room ? -ENOBUFS : (int)nr_pieces), "kvec");
+	for (i = 0; ret > 0 && i < nr_pieces; i++)
+		EXPECT_ANSWER(o->kvec[i].iov_base == o->pieces[i].iov_base &&
+			      o->kvec[i].iov_len == o->pieces[i].iov_len, "kvec entry");
+	return true;
+}
+
+static bool query_copies(struct kunit *test, struct oracle *o, struct virtio_mem_xlate_view *view,
+			 struct virtio_driver_range range)
+{
+	unsigned int access = R, nr_pieces = 0;
+	bool wraps = range.len > U64_MAX - range.start;
+	u64 good = 0, i;
+	u8 *kva;
+	int err;
+
+	err = wraps ? -EOVERFLOW : stupid_translate(o, range, R, &good, &nr_pieces);
+	memset(o->buf, POISON, sizeof(o->buf));
+	memset(o->want_buf, POISON, sizeof(o->want_buf));
+	for (i = 0; !err && i < range.len; i++) {
+		stupid_byte(o, range.start + i, R, &kva);
+		o->want_buf[i] = *kva;
+	}
+	EXPECT_ANSWER(virtio_mem_xlate_copy_from(view, o->buf, range) == err, "copy_from");
+	EXPECT_ANSWER(!memcmp(o->buf, o->want_buf, sizeof(o->buf)), "bytes of copy_from");
+
+	access = W;
+	err = wraps ? -EOVERFLOW : stupid_translate(o, range, W, &good, &nr_pieces);
+	prandom_bytes_state(&o->rnd, o->buf, sizeof(o->buf));
+	memcpy(o->want, o->memory, sizeof(o->want));
+	for (i = 0; !err && i < range.len; i++) {
+		stupid_byte(o, range.start + i, W, &kva);
+		o->want[kva - o->memory] = o->buf[i];
+	}
+	EXPECT_ANSWER(virtio_mem_xlate_copy_to(view, range, o->buf) == err, "copy_to");
+	EXPECT_ANSWER(!memcmp(o->memory, o->want, sizeof(o->want)), "bytes of copy_to");
+	return true;
+}
+
+static bool query(struct kunit *test, struct oracle *o)
+{
+	unsigned int i;
+	CLASS(virtio_mem_xlate_view, view)(o->xlate);
+
+	for (i = 0; i < QUERIES; i++) {
+		o->queries++;
+		if (!query_pieces(test, o, &view, random_range(o), 1 + below(o, 3)) ||
+		    !query_copies(test, o, &view, random_range(o)))
+			return false;
+	}
+	return true;
+}
+
+static void update_replace(struct kunit *test, struct oracle *o)
+{
+	struct virtio_mem_xlate_slot slots[MAX_MODEL_SLOTS];
+	unsigned int n = random_slots(o, slots, MAX_MODEL_SLOTS);
+
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_replace(o->xlate, slots, n), 0);
+	memcpy(o->slots, slots, sizeof(slots));
+	o->nr_slots = n;
+}
+
+/* Where the slots lie is random, so many of these overlap and must be refused. */
+static void update_add(struct kunit *test, struct oracle *o)
+{
+	struct virtio_mem_xlate_slot *slots = &o->slots[o->nr_slots];
+	unsigned int n = random_slots(o, slots, min(MAX_MODEL_SLOTS - o->nr_slots, 3U)), i;
+	bool overlaps;
+
+	for (i = 0; i < n && o->layout->origin < U64_MAX / 2 + 1; i++)
+		slots[i].gpa += below(o, 300);
+	overlaps = stupid_overlaps(o->slots, o->nr_slots + n);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(o->xlate, slots, n), overlaps ? -EEXIST : 0);
+	if (overlaps)
+		o->refused++;
+	else
+		o->nr_slots += n;
+}
+
+static void update_remove(struct kunit *test, struct oracle *o)
+{
+	struct virtio_mem_xlate_slot slot = { o->layout->origin, 1 };
+	bool removed = false;
+	unsigned int i;
+
+	if (o->nr_slots)
+		slot = o->slots[below(o, o->nr_slots)];
+	if (chance(o, 20))
+		slot.gpa += below(o, 3) - 1;
+	if (chance(o, 20))
+		slot.size += below(o, 3) - 1;
+	for (i = 0; i < o->nr_slots; i++) {
+		if (o->slots[i].gpa == slot.gpa && o->slots[i].size == slot.size) {
+			o->slots[i] = o->slots[--o->nr_slots];
+			removed = true;
+			break;
+		}
+	}
+	o->refused += !removed;
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(o->xlate, slot.gpa, slot.size),
+			removed ? 0 : -ENOENT);
+}
+
+static bool one_context(struct kunit *test, struct oracle *o, u64 table_seed)
+{
+	bool ok = true;
+	unsigned int i;
+
+	prandom_seed_state(&o->rnd, table_seed);
+	prandom_bytes_state(&o->rnd, o->memory, sizeof(o->memory));
+	o->nr_slots = random_slots(o, o->slots, MAX_MODEL_SLOTS);
+	o->xlate = virtio_mem_xlate_register(o->slots, o->nr_slots);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, o->xlate);
+	for (i = 0; ok && i < UPDATES; i++) {
+		ok = query(test, o);
+		switch (below(o, 4)) {
+		case 0:
+			update_replace(test, o);
+			break;
+		case 1:
+			update_add(test, o);
+			break;
+		default:
+			update_remove(test, o);
+		}
+		o->updates++;
+	}
+	ok = ok && query(test, o);
+	virtio_mem_xlate_unregister(o->xlate);
+	return ok;
+}
+
+static void model_agrees(struct kunit *test)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(oracle_ms);
+	u64 table_seed = seed ?: get_random_u64();
+	struct oracle *o = kunit_kzalloc(test, sizeof(*o), GFP_KERNEL);
+	bool ok;
+
+	KUNIT_ASSERT_NOT_NULL(test, o);
+	o->layout = test->param_value;
+	do {
+		ok = one_context(test, o, table_seed);
+		KUNIT_EXPECT_TRUE_MSG(test, ok, "virtio_mem_xlate_kunit.seed=%llu", table_seed);
+		table_seed++;
+		cond_resched();
+	} while (ok && (o->refused < 10 || time_before(jiffies, end)));
+	kunit_info(test, "%lu queries of which %lu named memory, %lu updates of which %lu refused\n",
+		   o->queries, o->answered, o->updates, o->refused);
+	KUNIT_EXPECT_GT(test, o->answered, 100);
+}
+
+static struct kunit_case oracle_cases[] = {
+	KUNIT_CASE_PARAM(model_agrees, layout_gen_params),
+	{}
+};
+
+static struct kunit_suite oracle_suite = {
+	.name = "virtio_mem_xlate_oracle",
+	.test_cases = oracle_cases,
+};
+
+kunit_test_suite(oracle_suite);
