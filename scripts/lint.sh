@@ -4,7 +4,7 @@
 # then checkpatch and kernel-doc.  A warning is a failure.  About 1 minute.
 . "$(dirname "$0")/common.sh"
 
-need gcc make sparse perl git cpio
+need gcc make sparse perl python3 git cpio
 LOG=$CACHE/lint.log
 echo "lint: warnings of gcc, sparse, checkpatch and kernel-doc (log: $LOG)"
 : >"$LOG"
@@ -59,6 +59,18 @@ kernel_doc() {
 	(cd "$TOP" && sources '*.c' '*.h' | xargs perl "$src/scripts/kernel-doc" -none -Wall -Werror)
 }
 
+# The function in the README is the one that kunit/usage.c runs.
+readme_example() {
+	python3 - "$TOP" <<'END'
+import re, sys
+words = lambda text: ' '.join(text.split())
+readme = open(sys.argv[1] + '/README').read()
+usage = open(sys.argv[1] + '/kunit/usage.c').read()
+example = re.search(r'^   static int .*?^   }$', readme, re.M | re.S)
+sys.exit(not example or words(example[0]) not in words(usage))
+END
+}
+
 for version in 6.1 6.12; do
 	dir=$(mktemp -d)
 	trap 'rm -rf "$dir"' EXIT
@@ -68,6 +80,7 @@ for version in 6.1 6.12; do
 done
 silent "checkpatch --strict" checkpatch
 silent "kernel-doc -Wall" kernel_doc
+silent "README's example is what kunit/usage.c runs" readme_example
 
 echo "lint: $passed passed, $failed failed"
 [ "$failed" = 0 ]
