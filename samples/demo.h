@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _VIRTIO_MEM_XLATE_DEMO_H
+#define _VIRTIO_MEM_XLATE_DEMO_H
+
+#include <linux/virtio.h>
+#include <linux/virtio_ring.h>
+
+#include <virtio_mem_xlate.h>
+
+/* memory.c: the table of memslots */
+extern struct virtio_mem_xlate *xlate;
+int memory_register(void);
+void memory_unregister(void);
+int memory_updates_start(void);
+void memory_updates_stop(void);
+bool memory_updates_show(void);
+u64 memory_marker(const struct virtio_mem_xlate_view *view, unsigned int n);
+const char *memory_slot_name(u64 table, u64 gpa, char *buf, size_t size);
+
+/* queue.c: what a device does with a queue */
+
+/* A queue, where its driver put it. */
+struct queue {
+	struct virtio_device *vdev;	/* for its byte order */
+	u64 desc, avail, used;
+	unsigned int num;
+};
+
+/* The same while a view is held. */
+struct rings {
+	const struct vring_desc *desc;
+	const struct vring_avail *avail;
+	const struct vring_used *used;
+};
+
+/* A descriptor, fetched, and its translation. */
+struct descriptor {
+	u64 gpa;
+	u32 len;
+	u16 flags, id, next;
+	bool indirect;
+	unsigned int access, pieces;
+	void *kva;
+	int err;
+};
+
+int range_translate(const struct virtio_mem_xlate_view *view, u64 gpa, u64 len,
+		    unsigned int access, struct virtio_device_range *device);
+int rings_translate(const struct queue *q, const struct virtio_mem_xlate_view *view,
+		    struct rings *rings);
+unsigned int chain_translate(const struct queue *q, const struct virtio_mem_xlate_view *view,
+			     const struct rings *rings, u16 head, struct descriptor *chain);
+
+/* watch.c: the live queues of this machine, one thread each */
+int watch_start(void);
+void watch_stop(void);
+bool watch_show(void);
+void watch_free(void);
+
+#endif

@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# boot.sh: sourced by what boots Debian's stock kernels in QEMU (software
+# emulation, 2 CPUs; KVM is not used).
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+# build_modules VERSION: prints a folder where virtio_mem_xlate.ko and
+# samples/*.ko have been built for VERSION, from a copy of the work tree.
+build_modules() {
+	local release dir log f
+
+	need gcc make kmod
+	release=$(kernel_release "$1")
+	dir=$CACHE/build-$release
+	log=$CACHE/build-$release.log
+	(
+		flock 9
+		mkdir -p "$dir/samples"
+		# Only what differs, so that only that is built again.
+		cd "$TOP"
+		for f in Kbuild ./*.[ch] samples/{Kbuild,Makefile} samples/*.[ch]; do
+			case $f in *.mod.c) continue ;; esac
+			cmp -s "$f" "$dir/$f" || cp "$f" "$dir/$f"
+		done
+		make -C "/usr/src/linux-headers-$release" M="$dir" modules &&
+			make -C "$dir/samples" KDIR="/usr/src/linux-headers-$release"
+	) >"$log" 2>&1 9>"$dir.lock" || die "could not build for $release; see $log"
+	echo "$dir"
+}
+
+# Lays the modules MODULE... of VERSION and what they depend on into ROOT, and
+# a list of them, in order, into ROOT/modules.
+stock_modules() {
+	local version=$1 root=$2 image release file name list
+	shift 2
+
+	image=$(kernel_image "$version")
+	release=$(kernel_release "$version")
+	[ -e "$image/lib/modules/$release/modules.dep" ] || /sbin/depmod -b "$image" "$release"
+	mkdir -p "$root/lib"
+	: >"$root/modules"
+	# "builtin NAME" or "insmod FILE"
+	list=$(/sbin/modprobe -d "$image" -S "$release" -a --show-depends "$@") ||
+		die "$release lacks one of the modules $*"
+	while read -r _ file; do
+		name=$(basename "${file%.xz}")
+		[ -f "$file" ] && [ ! -e "$root/lib/$name" ] || continue
+		case $file in
+		*.xz) xz -dc "$file" >"$root/lib/$name" ;;
+		*) cp "$file" "$root/lib/$name" ;;
+		esac
+		echo "/lib/$name" >>"$root/modules"
+	done <<<"$list"
+}
+
+# boot VERSION ROOT LOG SECONDS [QEMU-ARGUMENT...]: boots the stock kernel with
+# the folder ROOT as its root, in which the shell script ROOT/run is run.
+# Succeeds if that did and the kernel had nothing to complain of.  BOOT_MODULES
+# names other modules of that kernel to load first, BOOT_APPEND is for its
+# command line.
+boot() {
+	local version=$1 root=$2 log=$3 seconds=$4 kernel initrd try
+	shift 4
+
+	need qemu-system-x86 busybox-static cpio kmod xz-utils
+	mkdir -p "$root"/{bin,proc,sys,dev,tmp}
+	cp "$TOP/scripts/guest/init" "$root/init"
+	cp /bin/busybox "$root/bin"
+	ln -sf busybox "$root/bin/sh"
+	# shellcheck disable=SC2086 # a list of names
+	stock_modules "$version" "$root" \
+		${BOOT_MODULES:-virtio_pci virtio_blk virtio_net virtio-rng}
+	kernel=$(echo "$(kernel_image "$version")"/boot/vmlinuz-*)
+	initrd=$(mktemp)
+	(cd "$root" && find . | cpio -o -H newc --quiet) >"$initrd"
+
+	# QEMU before 8.1 may run what the kernel has just patched half old, half
+	# new, and end in an int3 that nobody set: no fault of the kernel's or ours.
+	for try in 1 2 3; do
+		boot_once "$log" "$seconds" "$kernel" "$initrd" "$@"
+		grep -q 'Oops: int3' "$log" && [ "$try" != 3 ] || break
+		echo "boot: QEMU's int3 bug ($log.$try), trying again"
+		mv "$log" "$log.$try"
+	done
+	rm -f "$initrd"
+	verdict "$log"
+}
+
+boot_once() {
+	local log=$1 seconds=$2 kernel=$3 initrd=$4 rc=0
+	local append="console=ttyS0 quiet panic=-1 panic_on_warn=1 oops=panic no_hash_pointers"
+	shift 4
+
+	timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1G \
+		-nodefaults -display none -serial stdio -no-reboot \
+		-kernel "$kernel" -initrd "$initrd" -append "$append ${BOOT_APPEND:-}" \
+		"$@" </dev/null >"$log" 2>&1 || rc=$?
+	sed -i 's,\r$,,' "$log"
+	[ "$rc" = 0 ] || echo "RESULT qemu=$rc" >>"$log"
+}
+
+# Only the word of the guest's init, and nothing against it, is a success.
+verdict() {
+	local log=$1
+
+	if grep -q '^RESULT rc=0$' "$log" && ! grep -q '^RESULT qemu=' "$log" &&
+		"$TOP/scripts/splat.sh" "$log"; then
+		return
+	fi
+	tail -n 15 "$log"
+	case $(grep '^RESULT' "$log" | tail -n 1) in
+	RESULT\ qemu=124) echo "boot: no end in time; see $log" ;;
+	RESULT\ qemu=*) echo "boot: QEMU failed; see $log" ;;
+	RESULT\ rc=0) echo "boot: the kernel complained; see $log" ;;
+	RESULT\ rc=*) echo "boot: a step failed in the guest; see $log" ;;
+	*) echo "boot: the guest ended without a word; see $log" ;;
+	esac
+	return 1
+}
