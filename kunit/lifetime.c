@@ -145,7 +145,7 @@ static void update_waits_for_the_view(struct kunit *test)
 	virtio_mem_xlate_read_lock(updater.xlate, &old);
 	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, kthread_run(updater_thread, &updater, "updater"));
 	for (ms = 0; !is_published(c, &updater) && ms < 10000; ms++)
-		msleep(1);
+		fsleep(1000);
 	KUNIT_EXPECT_TRUE(test, is_published(c, &updater));
 
 	KUNIT_EXPECT_PTR_EQ(test, view_byte(&old, GPA), updater.old.kva);
@@ -184,10 +184,10 @@ static void updates_do_not_block_views(struct kunit *test)
 	virtio_mem_xlate_read_lock(first.xlate, &view);
 	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, kthread_run(updater_thread, &first, "updater"));
 	for (ms = 0; translate_byte(first.xlate, GPA) != first.new.kva && ms < 10000; ms++)
-		msleep(1);
+		fsleep(1000);
 	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, kthread_run(updater_thread, &second, "updater"));
 	for (ms = 0; translate_byte(first.xlate, GPA) != ERR_PTR(-EFAULT) && ms < 10000; ms++)
-		msleep(1);
+		fsleep(1000);
 	KUNIT_EXPECT_PTR_EQ(test, translate_byte(first.xlate, GPA), ERR_PTR(-EFAULT));
 	KUNIT_EXPECT_PTR_EQ(test, view_byte(&view, GPA), first.old.kva);
 	KUNIT_EXPECT_FALSE(test, completion_done(&first.done));
@@ -209,7 +209,7 @@ static void views_nest(struct kunit *test)
 			CLASS(virtio_mem_xlate_view, inner)(xlate);
 
 			KUNIT_EXPECT_PTR_EQ(test, view_byte(&inner, GPA), slot.kva);
-			msleep(1);	/* a holder may sleep */
+			fsleep(1000);	/* a holder may sleep */
 			KUNIT_EXPECT_PTR_EQ(test, view_byte(&outer, GPA), slot.kva);
 		}
 		KUNIT_EXPECT_PTR_EQ(test, view_byte(&outer, GPA), slot.kva);
@@ -295,8 +295,8 @@ static void references_count(struct kunit *test)
 	for (i = 0; i < 100; i++)
 		KUNIT_EXPECT_PTR_EQ(test, virtio_mem_xlate_get(xlate), xlate);
 	virtio_mem_xlate_unregister(xlate);
+	msleep(20);	/* time to free what must not be freed yet */
 	for (i = 0; i < 100; i++) {
-		msleep(i == 99);	/* time to free what must not be freed yet */
 		KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, GPA), ERR_PTR(-EFAULT));
 		virtio_mem_xlate_put(xlate);
 	}
@@ -546,7 +546,7 @@ static void race_run(struct kunit *test, struct race *race)
 		kthread_stop(tasks[i]);
 		put_task_struct(tasks[i]);
 	}
-	kunit_info(test, "%ld reads of which %ld saw a slot, %ld updates",
+	kunit_info(test, "%ld reads of which %ld saw a slot, %ld updates\n",
 		   atomic_long_read(&race->reads), atomic_long_read(&race->seen),
 		   atomic_long_read(&race->updates));
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&race->bad), 0);
@@ -600,9 +600,9 @@ static bool read_marker(struct virtio_mem_xlate_view *view, u64 gpa, u64 *marker
 
 static void read_generation(struct race *race)
 {
+	CLASS(virtio_mem_xlate_view, view)(race->xlate);
 	u64 first, marker;
 	unsigned int i;
-	CLASS(virtio_mem_xlate_view, view)(race->xlate);
 
 	if (!read_marker(&view, GPA, &first)) {
 		atomic_long_inc(&race->bad);
@@ -723,8 +723,8 @@ struct fields {
 
 static void read_fields(struct race *race)
 {
-	struct fields copy;
 	CLASS(virtio_mem_xlate_view, view)(race->xlate);
+	struct fields copy;
 
 	if (virtio_mem_xlate_copy_from(&view, &copy.half, (struct virtio_driver_range){
 			GPA + offsetof(struct fields, half), sizeof(copy.half) }) ||
@@ -755,9 +755,9 @@ static void invert_directly(struct race *race, unsigned int updater)
 
 static void invert_by_copy_to(struct race *race, unsigned int updater)
 {
+	CLASS(virtio_mem_xlate_view, view)(race->xlate);
 	struct fields *fields = race->private, new;
 	unsigned int i;
-	CLASS(virtio_mem_xlate_view, view)(race->xlate);
 
 	for (i = 0; i < FLIPS; i++) {
 		new.half = ~fields->half;
@@ -813,7 +813,10 @@ static void copy_from_does_not_tear(struct kunit *test)
 
 static void copy_to_does_not_tear(struct kunit *test)
 {
-	fields_run(test, (struct race){ .read = read_fields_directly, .update = invert_by_copy_to });
+	fields_run(test, (struct race){
+		.read = read_fields_directly,
+		.update = invert_by_copy_to,
+	});
 }
 
 /*
@@ -822,17 +825,19 @@ static void copy_to_does_not_tear(struct kunit *test)
  */
 static void read_flipping_range(struct race *race)
 {
+	CLASS(virtio_mem_xlate_view, view)(race->xlate);
 	struct virtio_driver_range *shared = race->private;
 	struct virtio_device_range device;
 	struct kvec kvec[1];
 	int ret;
-	CLASS(virtio_mem_xlate_view, view)(race->xlate);
 
+	/* data_race(): being changed meanwhile is the point. */
 	ret = virtio_mem_xlate_range(&view, data_race(*shared), R, &device);
 	if (!ret && virtio_device_range_len(device) > SIZE)
 		atomic_long_inc(&race->bad);
 	if (!ret)
 		atomic_long_inc(&race->seen);
+	/* data_race(): as above. */
 	ret = virtio_mem_xlate_kvec(&view, data_race(*shared), R, kvec, 1);
 	if (ret > 0 && kvec[0].iov_len > SIZE)
 		atomic_long_inc(&race->bad);

@@ -246,25 +246,6 @@ static void device_range_ptr_access(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, (void *)virtio_device_range_mut_array(range, u64, 2), writable);
 }
 
-#define EXPECT_ALIGNED_ONLY(test, type)	do {						\
-	struct virtio_device_range _range;						\
-	uintptr_t _at;									\
-											\
-	for (_at = 64; _at < 64 + __alignof__(type); _at++) {				\
-		void *_want = _at == 64 ? (void *)_at : NULL;				\
-											\
-		_range = device_range(_at, sizeof(type), VIRTIO_MEM_XLATE_RW);		\
-		KUNIT_EXPECT_PTR_EQ(test, (void *)virtio_device_range_ptr(_range, type), _want);\
-		KUNIT_EXPECT_PTR_EQ(test, (void *)virtio_device_range_mut_ptr(_range, type),	\
-				    _want);						\
-	}										\
-	for (_at = 0; _at < sizeof(type); _at++) {					\
-		_range = device_range(64, _at, VIRTIO_MEM_XLATE_RW);			\
-		KUNIT_EXPECT_NULL(test, virtio_device_range_ptr(_range, type));		\
-		KUNIT_EXPECT_NULL(test, virtio_device_range_mut_ptr(_range, type));	\
-	}										\
-} while (0)
-
 struct packed_pair {
 	u8 a;
 	u32 b;
@@ -274,15 +255,34 @@ struct aligned_pair {
 	u32 a, b;
 } __aligned(32);
 
-static void device_range_ptr_needs_size_and_alignment(struct kunit *test)
-{
-	EXPECT_ALIGNED_ONLY(test, u8);
-	EXPECT_ALIGNED_ONLY(test, u16);
-	EXPECT_ALIGNED_ONLY(test, u32);
-	EXPECT_ALIGNED_ONLY(test, u64);
-	EXPECT_ALIGNED_ONLY(test, struct packed_pair);
-	EXPECT_ALIGNED_ONLY(test, struct aligned_pair);
+/* A case for each type: neither a byte too short nor a byte off. */
+#define PTR_CASE(name, type)								\
+static void device_range_ptr_##name(struct kunit *test)				\
+{											\
+	struct virtio_device_range range;						\
+	uintptr_t i;									\
+											\
+	for (i = 0; i < __alignof__(type); i++) {					\
+		void *want = i ? NULL : (void *)64;					\
+											\
+		range = device_range(64 + i, sizeof(type), VIRTIO_MEM_XLATE_RW);	\
+		KUNIT_EXPECT_PTR_EQ(test, (void *)virtio_device_range_ptr(range, type), want);	\
+		KUNIT_EXPECT_PTR_EQ(test, (void *)virtio_device_range_mut_ptr(range, type),	\
+				    want);						\
+	}										\
+	for (i = 0; i < sizeof(type); i++) {						\
+		range = device_range(64, i, VIRTIO_MEM_XLATE_RW);			\
+		KUNIT_EXPECT_NULL(test, virtio_device_range_ptr(range, type));		\
+		KUNIT_EXPECT_NULL(test, virtio_device_range_mut_ptr(range, type));	\
+	}										\
 }
+
+PTR_CASE(u8, u8)
+PTR_CASE(u16, u16)
+PTR_CASE(u32, u32)
+PTR_CASE(u64, u64)
+PTR_CASE(packed, struct packed_pair)
+PTR_CASE(aligned, struct aligned_pair)
 
 struct nothing {};
 
@@ -355,7 +355,12 @@ static struct kunit_case range_cases[] = {
 	KUNIT_CASE(device_range_getters),
 	KUNIT_CASE_PARAM(device_range_split_at, access_gen_params),
 	KUNIT_CASE_PARAM(device_range_ptr_access, access_gen_params),
-	KUNIT_CASE(device_range_ptr_needs_size_and_alignment),
+	KUNIT_CASE(device_range_ptr_u8),
+	KUNIT_CASE(device_range_ptr_u16),
+	KUNIT_CASE(device_range_ptr_u32),
+	KUNIT_CASE(device_range_ptr_u64),
+	KUNIT_CASE(device_range_ptr_packed),
+	KUNIT_CASE(device_range_ptr_aligned),
 	KUNIT_CASE(device_range_ptr_empty),
 	KUNIT_CASE(device_range_array_bounds),
 	KUNIT_CASE(device_range_array_overflow),

@@ -39,7 +39,7 @@ static void *expected_byte(const struct virtio_mem_xlate_slot *slots, unsigned i
 	return ERR_PTR(-EFAULT);
 }
 
-/* Looks at the first, the second, the middle and the last byte of each slot and at the bytes around it. */
+/* Looks at the first two, the middle and the last byte of each slot and the bytes around it. */
 static void expect_table(struct kunit *test, struct virtio_mem_xlate *xlate,
 			 const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
 {
@@ -489,7 +489,7 @@ static unsigned int fail_no_more(struct kunit *test)
 }
 #endif
 
-/* Of each call, lets the first allocation fail, then the second, until there is none left to fail. */
+/* Lets the first allocation fail, then the second, until there is none left to fail. */
 static void register_without_memory(struct kunit *test)
 {
 	struct virtio_mem_xlate *xlate;

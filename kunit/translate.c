@@ -66,6 +66,11 @@ static int guest_init(struct kunit *test)
 	return 0;
 }
 
+static struct virtio_mem_xlate *guest_xlate(struct kunit *test)
+{
+	return ((struct guest *)test->priv)->xlate;
+}
+
 static void *host_byte(struct guest *guest, u64 gpa)
 {
 	unsigned int i;
@@ -202,10 +207,9 @@ static void expect_piece(struct kunit *test, struct virtio_device_range device, 
 
 static void range_is_whole_or_nothing(struct kunit *test)
 {
+	CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
 	const struct translate_case *c = test->param_value;
 	struct virtio_device_range device = poisoned_device_range();
-	struct guest *guest = test->priv;
-	CLASS(virtio_mem_xlate_view, view)(guest->xlate);
 
 	if (c->err || c->pieces != 1) {
 		KUNIT_EXPECT_EQ(test,
@@ -221,14 +225,13 @@ static void range_is_whole_or_nothing(struct kunit *test)
 
 static void next_walks_the_pieces(struct kunit *test)
 {
+	CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
 	const struct translate_case *c = test->param_value;
 	struct virtio_device_range device = poisoned_device_range();
 	struct virtio_driver_range driver = case_range(c), left;
 	u64 good = c->err ? c->good : c->len;
-	struct guest *guest = test->priv;
 	unsigned int n = 0;
 	int ret;
-	CLASS(virtio_mem_xlate_view, view)(guest->xlate);
 
 	while ((ret = virtio_mem_xlate_next(&view, &driver, c->access, &device)) > 0) {
 		u64 at = c->start + c->len - driver.len - virtio_device_range_len(device);
@@ -254,6 +257,7 @@ static void next_walks_the_pieces(struct kunit *test)
 
 static void kvec_fills_an_array(struct kunit *test)
 {
+	CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
 	const struct translate_case *c = test->param_value;
 	const struct kvec canary = { (void *)0x5a5a, 0xa5a5 };
 	struct guest *guest = test->priv;
@@ -261,7 +265,6 @@ static void kvec_fills_an_array(struct kunit *test)
 	unsigned int room, i;
 	u64 gpa;
 	int ret;
-	CLASS(virtio_mem_xlate_view, view)(guest->xlate);
 
 	for (room = 0; room < ARRAY_SIZE(kvec); room++) {
 		for (i = 0; i < ARRAY_SIZE(kvec); i++)
@@ -302,7 +305,7 @@ static void copy_from_moves_bytes(struct kunit *test)
 	if (!c->err)
 		fill_pattern(want + 3, c->start, c->len);
 	{
-		CLASS(virtio_mem_xlate_view, view)(guest->xlate);
+		CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
 
 		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_from(&view, dst + 3, case_range(c)),
 				c->err);
@@ -324,7 +327,7 @@ static void copy_to_moves_bytes(struct kunit *test)
 	for (i = 0; !c->err && i < c->len; i++)
 		guest->before[(u8 *)host_byte(guest, c->start + i) - guest->memory] = src[3 + i];
 	{
-		CLASS(virtio_mem_xlate_view, view)(guest->xlate);
+		CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
 
 		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_to(&view, case_range(c), src + 3),
 				c->err);
@@ -336,11 +339,11 @@ static void copy_to_moves_bytes(struct kunit *test)
 /* Every start and length over three slots of odd sizes: DPDK advanced the wrong side. */
 static void copies_of_every_length(struct kunit *test)
 {
+	CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
 	struct guest *guest = test->priv;
 	u8 *bytes = kunit_kmalloc(test, 0x120, GFP_KERNEL);
 	struct virtio_driver_range range;
 	unsigned int bad = 0;
-	CLASS(virtio_mem_xlate_view, view)(guest->xlate);
 
 	KUNIT_EXPECT_NOT_NULL(test, bytes);
 	if (!bytes)
@@ -376,32 +379,32 @@ static void copies_of_every_length(struct kunit *test)
 /* A field of a ring, aligned or not, on either side. */
 static void copies_of_ring_fields(struct kunit *test)
 {
+	CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
 	struct guest *guest = test->priv;
 	u64 buf[4], len, src, dst;
-	u8 *bytes = (u8 *)buf;
-	CLASS(virtio_mem_xlate_view, view)(guest->xlate);
+	int err;
 
 	for (len = 0; len <= 9; len++) {
 		for (src = 0; src < 8; src++) {
 			for (dst = 0; dst < 8; dst++) {
 				struct virtio_driver_range from = { 0x1010 + src, len };
-				struct virtio_driver_range to = { 0x1020 + dst, len };
+				struct virtio_driver_range to = { 0x1040 + dst, len };
+
+				u8 *bytes = (u8 *)buf + 8 + dst, *host = host_byte(guest, to.start);
 
 				memset(buf, POISON, sizeof(buf));
-				KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_from(&view, bytes + dst + 8,
-										 from), 0);
-				KUNIT_EXPECT_TRUE(test, is_pattern(bytes + dst + 8, from.start, len));
-				KUNIT_EXPECT_EQ(test, bytes[dst + 7], POISON);
-				KUNIT_EXPECT_EQ(test, bytes[dst + 8 + len], POISON);
+				err = virtio_mem_xlate_copy_from(&view, bytes, from);
+				KUNIT_EXPECT_EQ(test, err, 0);
+				KUNIT_EXPECT_TRUE(test, is_pattern(bytes, from.start, len));
+				KUNIT_EXPECT_EQ(test, bytes[-1], POISON);
+				KUNIT_EXPECT_EQ(test, bytes[len], POISON);
 
-				memset(guest->memory + 0x18, POISON, 0x20);
-				KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_to(&view, to,
-									       bytes + dst + 8), 0);
-				KUNIT_EXPECT_TRUE(test, is_pattern(guest->memory + 0x20 + dst,
-								   from.start, len));
-				KUNIT_EXPECT_EQ(test, guest->memory[0x1f + dst], POISON);
-				KUNIT_EXPECT_EQ(test, guest->memory[0x20 + dst + len], POISON);
-				memcpy(guest->memory, guest->before, MEMORY_SIZE);
+				memset(host - 1, POISON, len + 2);
+				err = virtio_mem_xlate_copy_to(&view, to, bytes);
+				KUNIT_EXPECT_EQ(test, err, 0);
+				KUNIT_EXPECT_TRUE(test, is_pattern(host, from.start, len));
+				KUNIT_EXPECT_EQ(test, host[-1], POISON);
+				KUNIT_EXPECT_EQ(test, host[len], POISON);
 			}
 		}
 	}
@@ -409,10 +412,9 @@ static void copies_of_ring_fields(struct kunit *test)
 
 static void copies_of_nothing(struct kunit *test)
 {
+	CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
 	static const u64 starts[] = { 0, 0x1000, 0x1240, U64_MAX };
-	struct guest *guest = test->priv;
 	unsigned int i;
-	CLASS(virtio_mem_xlate_view, view)(guest->xlate);
 
 	for (i = 0; i < ARRAY_SIZE(starts); i++) {
 		struct virtio_driver_range empty = { starts[i], 0 };
@@ -425,12 +427,11 @@ static void copies_of_nothing(struct kunit *test)
 /* A descriptor with its len field and its memory in one struct: outputs may alias inputs. */
 static void next_in_place(struct kunit *test)
 {
-	struct guest *guest = test->priv;
+	CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
 	struct {
 		struct virtio_driver_range driver;
 		struct virtio_device_range device;
 	} both = { .driver = { 0x1170, 0x20 } };
-	CLASS(virtio_mem_xlate_view, view)(guest->xlate);
 
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_next(&view, &both.driver, RW, &both.device), 1);
 	expect_piece(test, both.device, 0x1170, 0x10, RW);
@@ -440,12 +441,11 @@ static void next_in_place(struct kunit *test)
 
 static void kvec_is_fit_for_iov_iter(struct kunit *test)
 {
+	CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
 	struct virtio_driver_range range = { 0x1170, 0x20 };
-	struct guest *guest = test->priv;
 	struct iov_iter iter;
 	struct kvec kvec[2];
 	u8 bytes[0x20];
-	CLASS(virtio_mem_xlate_view, view)(guest->xlate);
 
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_kvec(&view, range, R, kvec, 2), 2);
 	iov_iter_kvec(&iter, WRITE, kvec, 2, range.len);	/* a source */
@@ -537,27 +537,25 @@ static void huge_slot(struct kunit *test)
 static void copy_longer_than_size_max(struct kunit *test)
 {
 #if BITS_PER_LONG == 32
-	static const struct virtio_mem_xlate_slot slots[] = {
+	const struct virtio_mem_xlate_slot slots[] = {
 		{ 0, SZ_2G, (void *)0x1000, RW },
 		{ SZ_2G, SZ_2G, (void *)0x1000, RW },
 	};
-	struct virtio_mem_xlate *xlate = register_for_test(test, slots, ARRAY_SIZE(slots));
-	CLASS(virtio_mem_xlate_view, view)(xlate);
-
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_from(&view, NULL,
-			(struct virtio_driver_range){ 0, 1ULL << 32 }), -ENOBUFS);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_to(&view,
-			(struct virtio_driver_range){ 0, 1ULL << 32 }, NULL), -ENOBUFS);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_from(&view, NULL,
-			(struct virtio_driver_range){ 0, (1ULL << 32) + 1 }), -EFAULT);
+	const int err = -ENOBUFS;
 #else
-	struct guest *guest = test->priv;
-	struct virtio_driver_range range = { 0x1000, SIZE_MAX - 0x1000 };
-	CLASS(virtio_mem_xlate_view, view)(guest->xlate);
-
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_from(&view, NULL, range), -EPERM);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_to(&view, range, NULL), -EPERM);
+	const struct virtio_mem_xlate_slot slots[] = {
+		{ 0, SIZE_MAX - 0x1000, (void *)0x1000, RW },
+	};
+	const int err = -EFAULT;	/* all of the guest's addresses fit a size_t */
 #endif
+	struct virtio_driver_range range = { 0, (u64)SIZE_MAX + !!(SIZE_MAX < U64_MAX) };
+	struct virtio_mem_xlate *xlate = register_for_test(test, slots, ARRAY_SIZE(slots));
+	struct virtio_mem_xlate_view view;
+
+	virtio_mem_xlate_read_lock(xlate, &view);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_from(&view, NULL, range), err);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_to(&view, range, NULL), err);
+	virtio_mem_xlate_read_unlock(&view);
 }
 
 static struct kunit_case translate_kunit_cases[] = {

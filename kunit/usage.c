@@ -8,15 +8,15 @@
 #define BUFFER_GPA	0x20000000
 #define BUFFER_LEN	48
 
-/* The DOC section of virtio_mem_xlate.h, from CLASS() to the end. */
+/* The DOC section of virtio_mem_xlate.h, from CLASS() on, and what it leaves out: len. */
 static int read_desc_len(struct virtio_mem_xlate *xlate, u64 desc_gpa, u32 *len_out)
 {
-	u32 len;
 	CLASS(virtio_mem_xlate_view, view)(xlate);
 	struct virtio_driver_range driver;
 	struct virtio_device_range device;
 	const struct vring_desc *desc;
 	int err;
+	u32 len;
 
 	err = virtio_driver_range_init(&driver, desc_gpa, sizeof(*desc));
 	if (err)

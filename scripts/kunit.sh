@@ -50,7 +50,7 @@ um)
 	;;
 esac
 if [ -n "$coverage" ]; then
-	need lcov
+	need busybox-static
 	[ "$arch-$version" = um-6.12 ] || die "--coverage is for user-mode Linux 6.12"
 	name+=-coverage
 	config+=("--kunitconfig=$TOP/kunit/coverage.config")
@@ -86,6 +86,35 @@ sys.exit(not report(sys.argv[1], count(group)))
 END
 }
 
+# Boots once more, with a root on the host in which init copies the counts that
+# the suites left, and prints the share of lines that ran, and those that did not.
+report_coverage() {
+	local root=$build.root object=$build/drivers/virtio_mem_xlate
+
+	rm -rf "$root"
+	mkdir -p "$root"/{bin,dev,proc,sys,out}
+	cp /bin/busybox "$root/bin/"
+	cat >"$root/init" <<'END'
+#!/bin/busybox sh
+busybox mount -t debugfs none /sys
+busybox find /sys/gcov -name 'virtio_mem_xlate.gcda' -exec busybox cat {} \; >/out/gcda
+busybox poweroff -f
+END
+	chmod +x "$root/init"
+	timeout 300 "$build/linux" mem=1G root=none rootfstype=hostfs "rootflags=$root" rw \
+		init=/init con0=fd:0,fd:1 con=null </dev/null >"$build.coverage.log" 2>&1 || :
+	[ -s "$root/out/gcda" ] || die "no counts came back; see $build.coverage.log"
+	cp "$root/out/gcda" "$object/virtio_mem_xlate.gcda"
+	(cd "$build" && gcov -o "$object" "$object/virtio_mem_xlate.gcda" >/dev/null)
+	for file in virtio_mem_xlate.c virtio_mem_xlate_table.h virtio_mem_xlate.h; do
+		awk -F: -v file="$file" '
+			$1 ~ /^ *[0-9]/ { ran++ }
+			$1 ~ /[#=]{5}/ { missed++; lines = lines "\n  " $2 ":" substr($0, 17) }
+			END { printf "%s: %d of %d lines ran%s\n", file, ran, ran + missed, lines }
+		' "$build/$file.gcov"
+	done
+}
+
 # A home for each checkout, so that two can be tested at once.
 home=$CACHE/kunit-$(cksum <<<"$TOP" | cut -d' ' -f1)
 graft=$home/graft-${source##*/}
@@ -108,5 +137,6 @@ status=0
 [ -s "$build.json" ] || { tail -n 20 "$log"; die "no tests ran; see $log"; }
 "$TOP/scripts/splat.sh" "$build/test.log" || { echo "$name: the kernel complained"; status=1; }
 grep -aE '^\[.*\] (.* )?(FAILED|CRASHED|TIMED OUT)|not ok|EXPECTATION|ASSERTION' "$log" || :
+[ -z "$coverage" ] || report_coverage
 count_results || status=1
 exit "$status"
