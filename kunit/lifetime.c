@@ -521,6 +521,13 @@ static int race_updater(void *data)
 	return 0;
 }
 
+/* Nothing that did not happen can have gone wrong. */
+static bool race_is_young(struct race *race)
+{
+	return atomic_long_read(&race->reads) < 100 || atomic_long_read(&race->seen) < 100 ||
+	       atomic_long_read(&race->updates) < 100;
+}
+
 static void race_run(struct kunit *test, struct race *race)
 {
 	unsigned int nr_readers = max(num_online_cpus(), 2U), nr = 0, i;
@@ -541,6 +548,9 @@ static void race_run(struct kunit *test, struct race *race)
 		tasks[nr++] = task;
 	}
 	msleep(RACE_MS);
+	for (i = 0; i < 200 && race_is_young(race); i++)
+		msleep(100);	/* the machine is busy */
+	KUNIT_EXPECT_FALSE(test, race_is_young(race));
 	WRITE_ONCE(race->stop, true);
 	for (i = 0; i < nr; i++) {
 		kthread_stop(tasks[i]);
@@ -550,10 +560,6 @@ static void race_run(struct kunit *test, struct race *race)
 		   atomic_long_read(&race->reads), atomic_long_read(&race->seen),
 		   atomic_long_read(&race->updates));
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&race->bad), 0);
-	KUNIT_EXPECT_GT(test, atomic_long_read(&race->reads), 10);
-	KUNIT_EXPECT_GT(test, atomic_long_read(&race->seen), 10);
-	if (race->nr_updaters)
-		KUNIT_EXPECT_GT(test, atomic_long_read(&race->updates), 10);
 }
 
 /*

@@ -460,25 +460,31 @@ static void *failslab_knob(struct kunit *test, const char *name)
 	return knob;
 }
 
-/* Makes the @nth allocation of this task from here on fail, without a stack dump. */
-static void fail_nth(struct kunit *test, unsigned int nth)
+/* Makes the @nth allocation of this task from here on fail, and all after it. */
+static void fail_from(struct kunit *test, unsigned int nth)
 {
 	*(bool *)failslab_knob(test, "ignore-gfp-wait") = false;
+	*(bool *)failslab_knob(test, "task-filter") = true;
+	*(unsigned long *)failslab_knob(test, "probability") = 100;
 	*(unsigned long *)failslab_knob(test, "verbose") = 0;
+	atomic_set(failslab_knob(test, "times"), -1);
+	current->make_it_fail = true;
 	current->fail_nth = nth;
 }
 
-/* Ends that; returns how many more allocations it would have taken, so 0 if one failed. */
+/* Ends that; returns how many allocations are left before one would fail: 0 if one did. */
 static unsigned int fail_no_more(struct kunit *test)
 {
 	unsigned int nth = current->fail_nth;
 
 	current->fail_nth = 0;
+	current->make_it_fail = false;
+	*(unsigned long *)failslab_knob(test, "probability") = 0;
 	*(bool *)failslab_knob(test, "ignore-gfp-wait") = true;
 	return nth;
 }
 #else
-static void fail_nth(struct kunit *test, unsigned int nth)
+static void fail_from(struct kunit *test, unsigned int nth)
 {
 	kunit_skip(test, "needs FAILSLAB and FAULT_INJECTION_DEBUG_FS");
 }
@@ -489,14 +495,15 @@ static unsigned int fail_no_more(struct kunit *test)
 }
 #endif
 
-/* Lets the first allocation fail, then the second, until there is none left to fail. */
+/* Memory ends at the first allocation, then at the second, until there is none left to fail. */
 static void register_without_memory(struct kunit *test)
 {
 	struct virtio_mem_xlate *xlate;
 	unsigned int nth = 0, left, injected = 0;
 
+	register_for_test(test, NULL, 0);	/* the list of one context needs no memory */
 	do {
-		fail_nth(test, ++nth);
+		fail_from(test, ++nth);
 		xlate = virtio_mem_xlate_register(base, ARRAY_SIZE(base));
 		left = fail_no_more(test);
 		if (IS_ERR(xlate)) {
@@ -508,7 +515,7 @@ static void register_without_memory(struct kunit *test)
 		EXPECT_BASE(test, xlate);
 		virtio_mem_xlate_unregister(xlate);
 	} while (!left && nth < 100);
-	KUNIT_EXPECT_GE(test, injected, 3);	/* the table, the context, the owner's name */
+	KUNIT_EXPECT_GE(test, injected, 4);	/* table, context, owner's name, list */
 	KUNIT_EXPECT_FALSE(test, IS_ERR(xlate));
 }
 
@@ -518,14 +525,14 @@ static void update_without_memory(struct kunit *test)
 	struct virtio_mem_xlate *xlate = register_for_test(test, base, ARRAY_SIZE(base));
 	int ret;
 
-	fail_nth(test, 1);
+	fail_from(test, 1);
 	ret = virtio_mem_xlate_add(xlate, &more, 1);
 	KUNIT_EXPECT_EQ(test, fail_no_more(test), 0);
 	KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
 	EXPECT_BASE(test, xlate);
 	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, more.gpa), ERR_PTR(-EFAULT));
 
-	fail_nth(test, 1);
+	fail_from(test, 1);
 	ret = virtio_mem_xlate_replace(xlate, &more, 1);
 	KUNIT_EXPECT_EQ(test, fail_no_more(test), 0);
 	KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
@@ -545,13 +552,13 @@ static void remove_without_memory(struct kunit *test)
 	xlate = virtio_mem_xlate_register(base, ARRAY_SIZE(base));
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, xlate);
 	for (i = 0; i < ARRAY_SIZE(base) - 1; i++) {
-		fail_nth(test, 1);
+		fail_from(test, 1);
 		ret = virtio_mem_xlate_remove(xlate, base[i].gpa, base[i].size);
 		KUNIT_EXPECT_EQ(test, fail_no_more(test), 1);
 		KUNIT_EXPECT_EQ(test, ret, 0);
 		KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, base[i].gpa), ERR_PTR(-EFAULT));
 	}
-	fail_nth(test, 1);
+	fail_from(test, 1);
 	virtio_mem_xlate_unregister(xlate);
 	KUNIT_EXPECT_EQ(test, fail_no_more(test), 1);
 }

@@ -53,7 +53,8 @@ if [ -n "$coverage" ]; then
 	need busybox-static
 	[ "$arch-$version" = um-6.12 ] || die "--coverage is for user-mode Linux 6.12"
 	name+=-coverage
-	config+=("--kunitconfig=$TOP/kunit/coverage.config")
+	config+=("--kunitconfig=$TOP/kunit/coverage.config" --kconfig_add=CONFIG_VIRTIO_MEM_XLATE=m
+		--kconfig_add=CONFIG_VIRTIO_MEM_XLATE_KUNIT_TEST=m)
 elif [ -n "$checkers" ]; then
 	[ "$arch" = x86_64 ] || name+=-checkers
 	config+=("--kunitconfig=$TOP/kunit/checkers.config")
@@ -86,30 +87,62 @@ sys.exit(not report(sys.argv[1], count(group)))
 END
 }
 
-# Boots once more, with a root on the host in which init copies the counts that
-# the suites left, and prints the share of lines that ran, and those that did not.
-report_coverage() {
-	local root=$build.root object=$build/drivers/virtio_mem_xlate
+# kunit COMMAND...: kunit.py with what all its commands take.
+kunit() {
+	"$graft/tools/testing/kunit/kunit.py" "$1" "${config[@]}" --build_dir="$build" \
+		--jobs="$JOBS" --make_options='CC=ccache gcc' --make_options='HOSTCC=ccache gcc' \
+		"${@:2}" >>"$log" 2>&1 </dev/null
+}
 
+run() {
+	kunit run --json="$build.json" --timeout=300 "${args[@]}" ${suite:+"$suite"}
+}
+
+# User-mode Linux with a root on the host, in which init loads the suites, then
+# leaves their results and the counts of the core in /out.
+run_for_coverage() {
+	local root=$build.root
+
+	kunit build || return
 	rm -rf "$root"
 	mkdir -p "$root"/{bin,dev,proc,sys,out}
-	cp /bin/busybox "$root/bin/"
+	cp /bin/busybox "$build"/drivers/virtio_mem_xlate/{,kunit/}*.ko "$root/bin/"
 	cat >"$root/init" <<'END'
 #!/bin/busybox sh
 busybox mount -t debugfs none /sys
-busybox find /sys/gcov -name 'virtio_mem_xlate.gcda' -exec busybox cat {} \; >/out/gcda
+busybox insmod /bin/virtio_mem_xlate.ko
+busybox insmod /bin/virtio_mem_xlate_kunit.ko
+for suite in /sys/kunit/virtio_mem_xlate_*; do
+	busybox cat $suite/results >/out/${suite##*/}.results
+done
+busybox rmmod virtio_mem_xlate_kunit virtio_mem_xlate
+busybox find /sys/gcov -name '*.gcda' -exec busybox cp {} /out \;
 busybox poweroff -f
 END
 	chmod +x "$root/init"
 	timeout 300 "$build/linux" mem=1G root=none rootfstype=hostfs "rootflags=$root" rw \
-		init=/init con0=fd:0,fd:1 con=null </dev/null >"$build.coverage.log" 2>&1 || :
-	[ -s "$root/out/gcda" ] || die "no counts came back; see $build.coverage.log"
-	cp "$root/out/gcda" "$object/virtio_mem_xlate.gcda"
-	(cd "$build" && gcov -o "$object" "$object/virtio_mem_xlate.gcda" >/dev/null)
+		init=/init con0=fd:0,fd:1 con=null </dev/null >"$build/test.log" 2>&1 || :
+	[ -s "$root/out/virtio_mem_xlate.gcda" ] || die "no counts came back; see $build/test.log"
+	# Each suite's results call it the first of one.
+	awk 'BEGIN { print "KTAP version 1\n1.." ARGC - 1 }
+		/^(KTAP|1\.\.1)/ { next }
+		/^(not )?ok 1 / { sub(/ok 1/, "ok " ++n) }
+		{ print }' "$root"/out/*.results >"$build.ktap"
+	"$graft/tools/testing/kunit/kunit.py" parse --json="$build.json" "$build.ktap" >>"$log" 2>&1
+}
+
+# Prints the share of lines that ran, and those that did not.  The inline
+# functions of the header are counted where their suite calls them.
+report_coverage() {
+	local objects=$build/drivers/virtio_mem_xlate file
+
+	cp "$build.root/out/virtio_mem_xlate.gcda" "$objects/"
+	cp "$build.root/out/range.gcda" "$objects/kunit/"
+	(cd "$build" && gcov "$objects"/{,kunit/}*.gcda >/dev/null)
 	for file in virtio_mem_xlate.c virtio_mem_xlate_table.h virtio_mem_xlate.h; do
 		awk -F: -v file="$file" '
 			$1 ~ /^ *[0-9]/ { ran++ }
-			$1 ~ /[#=]{5}/ { missed++; lines = lines "\n  " $2 ":" substr($0, 17) }
+			$1 ~ /#####|=====/ { missed++; lines = lines "\n  " $2 ":" substr($0, 17) }
 			END { printf "%s: %d of %d lines ran%s\n", file, ran, ran + missed, lines }
 		' "$build/$file.gcov"
 	done
@@ -125,14 +158,11 @@ exec 8>"$build.lock"
 flock -n 8 || { echo "$name: another run is at it; waiting" >&2; flock 8; }
 
 export CCACHE_BASEDIR=$home CCACHE_NOHASHDIR=1 CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache}
-rm -f "$build.json" "$build/test.log"
+rm -f "$build.json" "$build/test.log" "$log"
 echo "$name: building and running, log: $log"
 "$TOP/scripts/graft.sh" "$source" "$graft"
 status=0
-"$graft/tools/testing/kunit/kunit.py" run "${config[@]}" --build_dir="$build" --jobs="$JOBS" \
-	--make_options='CC=ccache gcc' --make_options='HOSTCC=ccache gcc' \
-	--json="$build.json" --timeout=300 "${args[@]}" ${suite:+"$suite"} \
-	>"$log" 2>&1 </dev/null || status=$?
+if [ -n "$coverage" ]; then run_for_coverage; else run; fi || status=$?
 
 [ -s "$build.json" ] || { tail -n 20 "$log"; die "no tests ran; see $log"; }
 "$TOP/scripts/splat.sh" "$build/test.log" || { echo "$name: the kernel complained"; status=1; }
