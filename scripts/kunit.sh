@@ -166,7 +166,7 @@ if [ -n "$coverage" ]; then run_for_coverage; else run; fi || status=$?
 
 [ -s "$build.json" ] || { tail -n 20 "$log"; die "no tests ran; see $log"; }
 "$TOP/scripts/splat.sh" "$build/test.log" || { echo "$name: the kernel complained"; status=1; }
-grep -aE '^\[.*\] (.* )?(FAILED|CRASHED|TIMED OUT)|not ok|EXPECTATION|ASSERTION' "$log" || :
+grep -aE -A 2 'EXPECTATION FAILED|ASSERTION FAILED|\[(FAILED|CRASHED)\]' "$log" | head -n 60 || :
 [ -z "$coverage" ] || report_coverage
 count_results || status=1
 exit "$status"
