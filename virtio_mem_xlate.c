@@ -49,7 +49,12 @@ static DEFINE_XARRAY_ALLOC(contexts);
 static struct workqueue_struct *free_wq;
 
 /* Of contexts that are unregistered but still referenced.  Never written: it has no slot. */
-static struct virtio_mem_xlate_table no_slots = { .slots = { {} } };
+static struct xlate_slot no_slots_ends[NR_ENDS];
+static unsigned long no_slots_words[1];
+static struct virtio_mem_xlate_table no_slots = {
+	.slots = no_slots_ends,
+	.words = no_slots_words,
+};
 
 static void table_free(struct virtio_mem_xlate_table *table)
 {
@@ -70,11 +75,11 @@ static struct virtio_mem_xlate_table *table_create(const struct virtio_mem_xlate
 		return ERR_PTR(-ENOSPC);
 	if (nr_slots && !slots)
 		return ERR_PTR(-EINVAL);
-	table = kvmalloc(struct_size(table, slots, nr_base + nr_slots + 1), GFP_KERNEL_ACCOUNT);
+	table = kvmalloc(table_bytes(nr_base + nr_slots), GFP_KERNEL_ACCOUNT);
 	if (!table)
 		return ERR_PTR(-ENOMEM);
 
-	table_init(table);
+	table_init(table, nr_base + nr_slots);
 	if (base)
 		table_append_live(table, base);
 	err = table_append(table, slots, nr_slots) ?: table_seal(table);
@@ -228,7 +233,7 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_replace);
  * @nr_slots: their number
  *
  * All of them or none; a view sees all or none, too.  To load many slots, add
- * them in one call: each call builds the table anew.
+ * them in one call: each call builds the table anew, at some 20 ns a slot.
  *
  * Context: Process context.  Sleeps until the views held have been released, so
  * the caller must hold none of @xlate.
@@ -250,7 +255,7 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_add);
  *
  * Needs no memory, so it cannot fail for lack of it.  When this returns 0, no
  * reader has a device range of the slot any more and its memory may be freed.
- * The table's own 32 bytes for the slot are given back by the next
+ * The table's own memory for the slot, some 50 bytes, is given back by the next
  * virtio_mem_xlate_replace() or virtio_mem_xlate_add().
  *
  * Context: Process context.  Sleeps until the views held have been released, so
@@ -395,61 +400,19 @@ static int check_copy(const struct virtio_mem_xlate_view *view,
 	       driver.len > SIZE_MAX ? -ENOBUFS : 0;
 }
 
-/**
- * virtio_mem_xlate_range() - translate a range into one contiguous piece
- * @view: a view that the caller holds
- * @driver: the range, as the driver published it
- * @access: what the device is going to do: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
- * @device: the result; the empty range on failure
- *
- * The whole range or nothing.  Slots that touch both in guest-physical and in
- * kernel virtual addresses count as one.  An empty @driver names no byte and
- * gives the empty range, whatever its address.
- *
- * Success does not mean that the bytes stand still: see
- * &struct virtio_device_range.
- *
- * Context: Any but NMI.  Never allocates, sleeps or logs.
- * Return: 0, or:
- *
- * * -EINVAL - @access is 0 or has unknown bits
- * * -EOVERFLOW - @driver ends above U64_MAX
- * * -EFAULT - the lowest byte that cannot be had is in no slot
- * * -EPERM - the lowest byte that cannot be had is in a slot without @access
- * * -ENOBUFS - every byte can be had, but not in one piece: use
- *   virtio_mem_xlate_next() or virtio_mem_xlate_kvec()
- */
-int virtio_mem_xlate_range(const struct virtio_mem_xlate_view *view,
-			   struct virtio_driver_range driver, unsigned int access,
-			   struct virtio_device_range *device)
+/* virtio_mem_xlate_range() for what its inline part leaves over. */
+int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
+				struct virtio_driver_range driver, unsigned int access,
+				struct virtio_device_range *device)
 {
-	int ret;
-
-	ret = virtio_mem_xlate_next(view, &driver, access, device);
-	if (ret <= 0 || !driver.len)
-		return min(ret, 0);
-	*device = (struct virtio_device_range){};
-	return check_pieces(view, driver, access) ?: -ENOBUFS;
+	return table_range(view->table, view->generation, driver, access, device);
 }
-EXPORT_SYMBOL_GPL(virtio_mem_xlate_range);
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_range_slow);
 
-/**
- * virtio_mem_xlate_next() - translate a range piece by piece
- * @view: a view that the caller holds
- * @driver: what is left of the range; moved past the piece
- * @access: what the device is going to do: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
- * @device: the longest contiguous leading piece; the empty range if there is none
- *
- * Bytes behind the piece are not looked at.
- *
- * Context: Any but NMI.  Never allocates, sleeps or logs.
- * Return: 1 with a piece, 0 when @driver is empty, or a negative errno as from
- * virtio_mem_xlate_range() but for -ENOBUFS; @driver is left as it is then, so
- * for -EFAULT and -EPERM its start is the byte that cannot be had.
- */
-int virtio_mem_xlate_next(const struct virtio_mem_xlate_view *view,
-			  struct virtio_driver_range *driver, unsigned int access,
-			  struct virtio_device_range *device)
+/* virtio_mem_xlate_next() for what its inline part leaves over. */
+int virtio_mem_xlate_next_slow(const struct virtio_mem_xlate_view *view,
+			       struct virtio_driver_range *driver, unsigned int access,
+			       struct virtio_device_range *device)
 {
 	int err;
 
@@ -457,7 +420,7 @@ int virtio_mem_xlate_next(const struct virtio_mem_xlate_view *view,
 	err = access_validate(access) ?: driver_range_validate(*driver);
 	return err ?: next_piece(view, driver, access, device);
 }
-EXPORT_SYMBOL_GPL(virtio_mem_xlate_next);
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_next_slow);
 
 /**
  * virtio_mem_xlate_kvec() - translate a range into an array for iov_iter_kvec()
@@ -532,6 +495,10 @@ int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *d
 	struct virtio_device_range piece;
 	int err;
 
+	if (likely(__virtio_mem_xlate_hit(view, src, VIRTIO_MEM_XLATE_READ, &piece))) {
+		copy_piece(dst, piece.kva, piece.len);
+		return 0;
+	}
 	err = check_copy(view, src, VIRTIO_MEM_XLATE_READ);
 	if (err)
 		return err;
@@ -560,6 +527,10 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 	struct virtio_device_range piece;
 	int err;
 
+	if (likely(__virtio_mem_xlate_hit(view, dst, VIRTIO_MEM_XLATE_WRITE, &piece))) {
+		copy_piece(piece.kva, src, piece.len);
+		return 0;
+	}
 	err = check_copy(view, dst, VIRTIO_MEM_XLATE_WRITE);
 	if (err)
 		return err;

@@ -4,7 +4,9 @@
 
 #include <linux/align.h>
 #include <linux/cleanup.h>
+#include <linux/compiler.h>
 #include <linux/errno.h>
+#include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/types.h>
 
@@ -400,12 +402,12 @@ DEFINE_CLASS(virtio_mem_xlate_view, struct virtio_mem_xlate_view,
 		view;
 	     }), struct virtio_mem_xlate *xlate)
 
-int virtio_mem_xlate_range(const struct virtio_mem_xlate_view *view,
-			   struct virtio_driver_range driver, unsigned int access,
-			   struct virtio_device_range *device);
-int virtio_mem_xlate_next(const struct virtio_mem_xlate_view *view,
-			  struct virtio_driver_range *driver, unsigned int access,
-			  struct virtio_device_range *device);
+static inline int virtio_mem_xlate_range(const struct virtio_mem_xlate_view *view,
+					 struct virtio_driver_range driver, unsigned int access,
+					 struct virtio_device_range *device);
+static inline int virtio_mem_xlate_next(const struct virtio_mem_xlate_view *view,
+					struct virtio_driver_range *driver, unsigned int access,
+					struct virtio_device_range *device);
 int virtio_mem_xlate_kvec(const struct virtio_mem_xlate_view *view,
 			  struct virtio_driver_range driver, unsigned int access,
 			  struct kvec *kvec, unsigned int nr_kvec);
@@ -413,5 +415,162 @@ int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *d
 			       struct virtio_driver_range src);
 int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 			     struct virtio_driver_range dst, const void *src);
+
+/*
+ * Private from here on: the fast path, inline, since a call and its return cost
+ * more than the lookup, and the layout that it needs.
+ *
+ * A table cuts the guest's addresses from @base on into buckets of 2^@shift
+ * bytes and has a word for each.  That of a bucket which lies wholly in one slot
+ * has a bit for each access that the slot allows, see below, and under these an
+ * eighth of the slot's kva - gpa; where that is no multiple of eight such words
+ * are not used.  Every other word has these bits clear and leads to the slow path.
+ */
+struct xlate_slot;
+
+struct virtio_mem_xlate_table {
+	u64 base;		/* a multiple of the bucket size */
+	u64 span;		/* bytes from there to the end of what the buckets are for */
+	u64 bucket_mask;	/* 2^@shift - 1 */
+	unsigned long *words;	/* [0] is of what no bucket covers, [1] of the first bucket */
+	unsigned int shift;
+	u32 generation;		/* one more with each removal */
+	unsigned int nr_slots;
+	unsigned int nr_live;	/* of these, not removed; for updaters */
+	unsigned int nr_words;
+	unsigned int max_words;
+	struct xlate_slot *slots;	/* by gpa; some of size 0 end them */
+};
+
+/* The sign bit once @word is shifted by this says whether @access is allowed. */
+#define __VIRTIO_MEM_XLATE_WORD_SHIFT(access)	((access) - VIRTIO_MEM_XLATE_READ)
+
+int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
+				struct virtio_driver_range driver, unsigned int access,
+				struct virtio_device_range *device);
+int virtio_mem_xlate_next_slow(const struct virtio_mem_xlate_view *view,
+			       struct virtio_driver_range *driver, unsigned int access,
+			       struct virtio_device_range *device);
+
+/*
+ * The word of the bucket with @gpa.  Below @base the offset wraps; as @base + @span
+ * is at most U64_MAX, it then exceeds @span.  The mask makes that word [0], also
+ * for a processor that runs ahead.  Word [0] is right for every address: where the
+ * portable mask is 0 for an offset above LONG_MAX, that one takes longer, no more.
+ */
+static inline unsigned long
+__virtio_mem_xlate_word(const struct virtio_mem_xlate_table *table, u64 gpa)
+{
+	u64 offset = gpa - table->base;
+	unsigned long i = (offset >> table->shift) + 1;
+
+	if (sizeof(long) < sizeof(u64))
+		i &= array_index_mask_nospec(offset >> 32, (table->span >> 32) + 1) &
+		     (offset < table->span ? ULONG_MAX : 0);
+	else
+		i &= array_index_mask_nospec(offset, table->span);
+	return READ_ONCE(table->words[i]);
+}
+
+/* Does @word say that all of its bucket allows @access, which must be valid? */
+static inline bool __virtio_mem_xlate_word_allows(unsigned long word, unsigned int access)
+{
+	return (long)(word << __VIRTIO_MEM_XLATE_WORD_SHIFT(access)) < 0;
+}
+
+/*
+ * Where @word, which must allow @access, says that @gpa is.  The bucket being in
+ * the slot, so is the pointer.  A processor that does not wait for that "must"
+ * gets NULL out of it.
+ */
+static inline void *__virtio_mem_xlate_word_kva(unsigned long word, u64 gpa, unsigned int access)
+{
+	long mask;
+
+	OPTIMIZER_HIDE_VAR(word);	/* or the compiler knows the mask to be all ones */
+	mask = (long)(word << __VIRTIO_MEM_XLATE_WORD_SHIFT(access)) >> (BITS_PER_LONG - 1);
+	return (void *)(((unsigned long)gpa + (word << 3)) & mask);
+}
+
+/*
+ * True if all of @driver is in one bucket, which is in one slot, which allows
+ * @access.  An empty range wraps to the longest and is not.  A range that ends
+ * in its bucket ends below 2^64.
+ */
+static inline bool
+__virtio_mem_xlate_hit(const struct virtio_mem_xlate_view *view,
+		       struct virtio_driver_range driver, unsigned int access,
+		       struct virtio_device_range *device)
+{
+	const struct virtio_mem_xlate_table *table = view->table;
+	unsigned long word = __virtio_mem_xlate_word(table, driver.start);
+	u64 behind = ~driver.start & table->bucket_mask;
+
+	if (access - 1 >= VIRTIO_MEM_XLATE_RW || driver.len - 1 > behind ||
+	    !__virtio_mem_xlate_word_allows(word, access))
+		return false;
+	*device = virtio_device_range_new(__virtio_mem_xlate_word_kva(word, driver.start, access),
+					  driver.len, access);
+	return true;
+}
+
+/**
+ * virtio_mem_xlate_range() - translate a range into one contiguous piece
+ * @view: a view that the caller holds
+ * @driver: the range, as the driver published it
+ * @access: what the device is going to do: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
+ * @device: the result; the empty range on failure
+ *
+ * The whole range or nothing.  Slots that touch both in guest-physical and in
+ * kernel virtual addresses count as one.  An empty @driver names no byte and
+ * gives the empty range, whatever its address.
+ *
+ * Success does not mean that the bytes stand still: see
+ * &struct virtio_device_range.
+ *
+ * Context: Any but NMI.  Never allocates, sleeps or logs.
+ * Return: 0, or:
+ *
+ * * -EINVAL - @access is 0 or has unknown bits
+ * * -EOVERFLOW - @driver ends above U64_MAX
+ * * -EFAULT - the lowest byte that cannot be had is in no slot
+ * * -EPERM - the lowest byte that cannot be had is in a slot without @access
+ * * -ENOBUFS - every byte can be had, but not in one piece: use
+ *   virtio_mem_xlate_next() or virtio_mem_xlate_kvec()
+ */
+static inline int virtio_mem_xlate_range(const struct virtio_mem_xlate_view *view,
+					 struct virtio_driver_range driver, unsigned int access,
+					 struct virtio_device_range *device)
+{
+	if (likely(__virtio_mem_xlate_hit(view, driver, access, device)))
+		return 0;
+	return virtio_mem_xlate_range_slow(view, driver, access, device);
+}
+
+/**
+ * virtio_mem_xlate_next() - translate a range piece by piece
+ * @view: a view that the caller holds
+ * @driver: what is left of the range; moved past the piece
+ * @access: what the device is going to do: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
+ * @device: the longest contiguous leading piece; the empty range if there is none
+ *
+ * Bytes behind the piece are not looked at.
+ *
+ * Context: Any but NMI.  Never allocates, sleeps or logs.
+ * Return: 1 with a piece, 0 when @driver is empty, or a negative errno as from
+ * virtio_mem_xlate_range() but for -ENOBUFS; @driver is left as it is then, so
+ * for -EFAULT and -EPERM its start is the byte that cannot be had.
+ */
+static inline int virtio_mem_xlate_next(const struct virtio_mem_xlate_view *view,
+					struct virtio_driver_range *driver, unsigned int access,
+					struct virtio_device_range *device)
+{
+	if (likely(__virtio_mem_xlate_hit(view, *driver, access, device))) {
+		driver->start += driver->len;
+		driver->len = 0;
+		return 1;
+	}
+	return virtio_mem_xlate_next_slow(view, driver, access, device);
+}
 
 #endif /* _VIRTIO_MEM_XLATE_H */

@@ -7,16 +7,26 @@
  * in user space.
  *
  * A table is an array of slots sorted by guest-physical address, no two of which
- * share a byte.  Once published it changes in one way only: a removed slot is
- * marked with the generation that removed it.  A reader notes the generation of
- * the table when it starts and goes on seeing each slot removed later, so removal
- * is a snapshot like any other update, and yet needs no memory.
+ * share a byte, and an index to it: words, one a bucket of guest-physical
+ * addresses.  virtio_mem_xlate.h tells of the buckets that lie wholly in a slot;
+ * what the word of another one says is told here.  It names the few slots that
+ * start in the bucket, or, where they are many, a node: words for the bucket cut
+ * into smaller ones.  A word can always name slots instead of a node, so how
+ * finely to cut, and how much memory to spend, is a matter of speed alone.
+ *
+ * Once published a table changes in one way only: a removed slot is marked with
+ * the generation that removed it, and no bucket is said to lie in it any more.
+ * A reader notes the generation of the table when it starts and goes on seeing
+ * each slot removed later, so removal is a snapshot like any other update, and
+ * yet needs no memory.
  */
 #ifndef _VIRTIO_MEM_XLATE_TABLE_H
 #define _VIRTIO_MEM_XLATE_TABLE_H
 
+#include <linux/bits.h>
 #include <linux/compiler.h>
 #include <linux/limits.h>
+#include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/nospec.h>
 #include <linux/sort.h>
@@ -25,19 +35,12 @@
 
 #define SLOT_LIVE	U32_MAX
 
-struct table_slot {
+struct xlate_slot {
 	u64 gpa;
 	u64 size;
 	void *kva;
 	u32 access;
 	u32 removed;		/* the first generation without it, or SLOT_LIVE */
-};
-
-struct virtio_mem_xlate_table {
-	u32 generation;		/* one more with each removal */
-	unsigned int nr_live;	/* for updaters */
-	unsigned int nr_slots;
-	struct table_slot slots[];	/* and one of size 0 that ends them */
 };
 
 static int slot_validate(const struct virtio_mem_xlate_slot *slot)
@@ -55,11 +58,34 @@ static int slot_validate(const struct virtio_mem_xlate_slot *slot)
 	return 0;
 }
 
-static void table_init(struct virtio_mem_xlate_table *table)
+/* Slots of size 0 that end the array, so that a search may look a little too far. */
+#define NR_ENDS		4
+
+/*
+ * Words of the index that a table of @nr_slots may spend: 20 bytes a slot beside
+ * the slot's own 32, but more in small tables, where few slots may have many
+ * edges to cut around.
+ */
+static size_t table_max_words(unsigned int nr_slots)
 {
-	table->generation = 0;
-	table->nr_live = 0;
-	table->nr_slots = 0;
+	return max_t(size_t, min(64 * (nr_slots + 1), 1280U), nr_slots / 2 * 5);
+}
+
+static size_t table_bytes(unsigned int nr_slots)
+{
+	return sizeof(struct virtio_mem_xlate_table) +
+	       (nr_slots + NR_ENDS) * sizeof(struct xlate_slot) +
+	       table_max_words(nr_slots) * sizeof(unsigned long);
+}
+
+/* Makes an empty table, with room for @nr_slots, of table_bytes(@nr_slots) bytes. */
+static void table_init(struct virtio_mem_xlate_table *table, unsigned int nr_slots)
+{
+	*table = (struct virtio_mem_xlate_table){
+		.slots = (void *)(table + 1),
+		.max_words = table_max_words(nr_slots),
+	};
+	table->words = (void *)(table->slots + nr_slots + NR_ENDS);
 }
 
 /* Appends @slots; there must be room. */
@@ -73,7 +99,7 @@ static int table_append(struct virtio_mem_xlate_table *table,
 		err = slot_validate(&slots[i]);
 		if (err)
 			return err;
-		table->slots[table->nr_slots++] = (struct table_slot){
+		table->slots[table->nr_slots++] = (struct xlate_slot){
 			.gpa = slots[i].gpa,
 			.size = slots[i].size,
 			.kva = slots[i].kva,
@@ -99,59 +125,238 @@ static void table_append_live(struct virtio_mem_xlate_table *table,
 
 static int slot_cmp(const void *a, const void *b)
 {
-	u64 gpa_a = ((const struct table_slot *)a)->gpa;
-	u64 gpa_b = ((const struct table_slot *)b)->gpa;
+	u64 gpa_a = ((const struct xlate_slot *)a)->gpa;
+	u64 gpa_b = ((const struct xlate_slot *)b)->gpa;
 
 	return gpa_a < gpa_b ? -1 : gpa_a > gpa_b;
+}
+
+/*
+ * Words, whose upper three bits are those of virtio_mem_xlate.h.  For a bucket in
+ * a slot, the bit of READ is the highest, then those of WRITE and of RW, and the
+ * rest is an eighth of the slot's kva - gpa.  Words of other buckets fit below
+ * the three bits of 32, so that they are read and written whole everywhere.
+ */
+#define WORD_SLOT	(7UL << (BITS_PER_LONG - 3))
+#define WORD_NODE	BIT(28)
+
+static bool word_is_slot(unsigned long word)
+{
+	return word & WORD_SLOT;
+}
+
+static bool word_is_node(unsigned long word)
+{
+	return (word & (WORD_SLOT | WORD_NODE)) == WORD_NODE;
+}
+
+static unsigned long slot_word(const struct xlate_slot *slot)
+{
+	unsigned long word = ((unsigned long)slot->kva - (unsigned long)slot->gpa) >> 3;
+	unsigned int access;
+
+	for (access = VIRTIO_MEM_XLATE_READ; access <= VIRTIO_MEM_XLATE_RW; access++)
+		if ((slot->access & access) == access)
+			word |= BIT(BITS_PER_LONG - access);
+	return word;
+}
+
+static bool slot_has_word(const struct xlate_slot *slot)
+{
+	return !(((unsigned long)slot->kva - (unsigned long)slot->gpa) & 7);
+}
+
+/*
+ * Names 2^order slots from @first on, among them the last that starts at or
+ * below any address of the bucket; fewer at the end of the table.
+ */
+static unsigned long slots_word(unsigned int first, unsigned int order)
+{
+	return first << 5 | order;
+}
+
+static unsigned int slots_word_first(unsigned long word)
+{
+	return (word & (WORD_NODE - 1)) >> 5;
+}
+
+static unsigned int slots_word_order(unsigned long word)
+{
+	return word & 31;
+}
+
+/* Names the node at words[@offset], which cuts the bucket into those of 2^@shift bytes. */
+static unsigned long node_word(unsigned int offset, unsigned int shift)
+{
+	return WORD_NODE | offset << 6 | shift;
+}
+
+static unsigned int node_word_offset(unsigned long word)
+{
+	return (word & (WORD_NODE - 1)) >> 6;
+}
+
+static unsigned int node_word_shift(unsigned long word)
+{
+	return word & 63;
+}
+
+static u64 slot_last(const struct xlate_slot *slot)
+{
+	return slot->gpa + slot->size - 1;
+}
+
+static u64 bucket_mask(unsigned int shift)
+{
+	return (1ULL << shift) - 1;
+}
+
+/* Deeper than this, and for no more slots than that, a search is as good as a node. */
+#define NODE_DEPTH	4
+#define NODE_MIN_SLOTS	8
+
+/*
+ * The coarsest buckets, from 2^@shift bytes on and below 2^@end, that leave at
+ * most 4 % of the bytes that slots[@first..@last] have in [@low, @high] outside
+ * buckets that are wholly in a slot: coarse ones take less memory and cache.
+ */
+static unsigned int choose_shift(const struct virtio_mem_xlate_table *table, unsigned int shift,
+				 unsigned int end, unsigned int first, unsigned int last,
+				 u64 low, u64 high)
+{
+	for (; shift + 1 < end; shift++) {
+		u64 bytes = 0, inside = 0;
+		unsigned int i;
+
+		for (i = first; i <= last; i++) {
+			const struct xlate_slot *slot = &table->slots[i];
+			u64 slot_low = max(slot->gpa, low);
+			u64 slot_end = min(slot_last(slot), high) + 1;
+			u64 from = (slot_low >> (shift + 1)) +
+				   !!(slot_low & bucket_mask(shift + 1));
+			u64 to = slot_end >> (shift + 1);
+
+			if (slot_low >= slot_end)
+				continue;
+			bytes += slot_end - slot_low;
+			if (from < to)
+				inside += (to - from) << (shift + 1);
+		}
+		if (bytes - inside > bytes / 25)
+			break;
+	}
+	return shift;
+}
+
+static void fill(struct virtio_mem_xlate_table *table, unsigned int offset, unsigned long nr,
+		 unsigned int shift, unsigned int first, u64 low, unsigned int depth);
+
+/*
+ * Word of the bucket of 2^@shift bytes from @low on, where slots[@first] is the
+ * last to start at or below @low, if one does.
+ */
+static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned int shift,
+				 unsigned int first, u64 low, unsigned int depth)
+{
+	const struct xlate_slot *slot = &table->slots[first];
+	unsigned int last = first, bits, node_shift, node;
+	u64 high = low + bucket_mask(shift);
+
+	if (slot->gpa <= low && high - slot->gpa < slot->size && slot_has_word(slot))
+		return slot_word(slot);
+
+	while (last + 1 < table->nr_slots && table->slots[last + 1].gpa <= high)
+		last++;
+	bits = min_t(unsigned int, shift, ilog2((last - first + 1) * 5 / 4));
+	if (last - first < NODE_MIN_SLOTS || depth == NODE_DEPTH || !bits)
+		goto slots;
+	node_shift = choose_shift(table, shift - bits, shift, first, last, low, high);
+	bits = shift - node_shift;
+	node = table->nr_words;
+	if (table->max_words - node < 1U << bits)
+		goto slots;
+	table->nr_words += 1U << bits;
+	fill(table, node, 1U << bits, node_shift, first, low, depth + 1);
+	return node_word(node, node_shift);
+
+slots:
+	return slots_word(first, order_base_2(last - first + 1));
+}
+
+/* Fills @nr words from @offset on, of buckets of 2^@shift bytes from @low on. */
+static void fill(struct virtio_mem_xlate_table *table, unsigned int offset, unsigned long nr,
+		 unsigned int shift, unsigned int first, u64 low, unsigned int depth)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++, low += bucket_mask(shift) + 1) {
+		while (first + 1 < table->nr_slots && table->slots[first + 1].gpa <= low)
+			first++;
+		table->words[offset + i] = bucket_word(table, shift, first, low, depth);
+	}
+}
+
+/*
+ * A few slots far from all others must not make every bucket coarse: leave the
+ * outermost one out as long as more than half of the addresses are the hole
+ * beside it.  What no bucket covers is searched for among all slots.
+ */
+static void leave_out_far(const struct xlate_slot *slots, unsigned int *first, unsigned int *last)
+{
+	while (*first < *last) {
+		u64 half = (slot_last(&slots[*last]) - slots[*first].gpa) / 2;
+
+		if (slots[*last].gpa - slot_last(&slots[*last - 1]) > half)
+			--*last;
+		else if (slots[*first + 1].gpa - slot_last(&slots[*first]) > half)
+			++*first;
+		else
+			break;
+	}
+}
+
+static void build_index(struct virtio_mem_xlate_table *table)
+{
+	unsigned int shift = 0, first = 0, last = table->nr_slots - 1, nr;
+	u64 low, high;
+
+	table->words[0] = slots_word(0, order_base_2(max(table->nr_slots, 1U)));
+	table->nr_words = 1;
+	if (!table->nr_slots)
+		return;
+	leave_out_far(table->slots, &first, &last);
+	low = table->slots[first].gpa;
+	high = slot_last(&table->slots[last]);
+	while ((high >> shift) - (low >> shift) >= table->max_words / 4 * 3)
+		shift++;
+	shift = choose_shift(table, shift, 64, first, last, low, high);
+	table->shift = shift;
+	table->bucket_mask = bucket_mask(shift);
+	table->base = low & ~bucket_mask(shift);
+	table->span = high - table->base + 1;
+	nr = ((table->span - 1) >> shift) + 1;
+	table->nr_words += nr;
+	fill(table, 1, nr, shift, first, table->base, 0);
 }
 
 /* Makes what was appended searchable, or says why it is no table. */
 static int table_seal(struct virtio_mem_xlate_table *table)
 {
-	struct table_slot *slots = table->slots;
+	struct xlate_slot *slots = table->slots;
 	unsigned int i;
 
-	sort(slots, table->nr_slots, sizeof(*slots), slot_cmp, NULL);
+	for (i = 1; i < table->nr_slots; i++) {
+		if (slots[i].gpa < slots[i - 1].gpa) {
+			sort(slots, table->nr_slots, sizeof(*slots), slot_cmp, NULL);
+			break;
+		}
+	}
 	for (i = 1; i < table->nr_slots; i++)
 		if (slots[i].gpa - slots[i - 1].gpa < slots[i - 1].size)
 			return -EEXIST;
-	slots[table->nr_slots] = (struct table_slot){};
-	return 0;
-}
-
-/*
- * The last slot that starts at or below @gpa, removed or not; the first slot if
- * all start above it, so that whatever a processor runs ahead with is a slot.
- */
-static const struct table_slot *table_search(const struct virtio_mem_xlate_table *table, u64 gpa)
-{
-	const struct table_slot *slot = table->slots;
-	unsigned int n = table->nr_slots;
-
-	while (n > 1) {
-		unsigned int half = n / 2;
-
-		if (slot[half].gpa <= gpa)
-			slot += half;
-		n -= half;
-	}
-	return slot;
-}
-
-/*
- * From the next generation on there is no slot of exactly @gpa and @size.
- * Readers may be looking: those of an earlier generation see no difference.
- */
-static int table_remove(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
-{
-	struct table_slot *slot = &table->slots[table_search(table, gpa) - table->slots];
-
-	if (!size || slot->gpa != gpa || slot->size != size || slot->removed != SLOT_LIVE)
-		return -ENOENT;
-	WRITE_ONCE(slot->removed, table->generation + 1);
-	/* Pairs with smp_load_acquire() in table_generation(). */
-	smp_store_release(&table->generation, table->generation + 1);
-	table->nr_live--;
+	for (i = 0; i < NR_ENDS; i++)
+		slots[table->nr_slots + i] = (struct xlate_slot){ .gpa = U64_MAX };
+	build_index(table);
 	return 0;
 }
 
@@ -165,8 +370,60 @@ static u32 table_generation(const struct virtio_mem_xlate_table *table)
 	return smp_load_acquire(&table->generation);
 }
 
+/*
+ * The guest chooses addresses, so a processor that runs ahead of a check runs
+ * ahead with the guest's choice (Spectre v1).  What is read here is therefore
+ * clamped to what is there, branch or no branch: a word read as what it is not
+ * leads to a slot all the same, and a pointer into a slot stays in it.
+ */
+
+/* Word of the smallest bucket with @gpa, and how many bytes that has behind @gpa. */
+static __always_inline unsigned long
+table_word(const struct virtio_mem_xlate_table *table, u64 gpa, u64 *behind)
+{
+	unsigned long word = __virtio_mem_xlate_word(table, gpa);
+	unsigned int shift = table->shift;
+
+	while (word_is_node(word)) {
+		unsigned long i = (gpa & bucket_mask(shift)) >> node_word_shift(word);
+		unsigned long other = (word & (WORD_SLOT | WORD_NODE)) ^ WORD_NODE;
+
+		OPTIMIZER_HIDE_VAR(other);	/* or the compiler knows it to be 0 */
+		i = (node_word_offset(word) + i) & array_index_mask_nospec(other, 1);
+		shift = node_word_shift(word);
+		word = READ_ONCE(table->words[i]);
+	}
+	*behind = ~gpa & bucket_mask(shift);
+	return word;
+}
+
+/*
+ * The last slot that starts at or below @gpa, removed or not, as far as @word
+ * knows; the first that it names if all start above.
+ */
+static __always_inline struct xlate_slot *
+table_search(const struct virtio_mem_xlate_table *table, unsigned long word, u64 gpa)
+{
+	unsigned long first = array_index_nospec((unsigned long)slots_word_first(word),
+						 (unsigned long)table->nr_slots);
+	struct xlate_slot *slot = &table->slots[first];
+
+	if (slots_word_order(word) > 2) {
+		unsigned long n = min(1UL << slots_word_order(word), table->nr_slots - first);
+
+		while (n > 4) {
+			unsigned long half = n / 2;
+
+			slot = slot[half].gpa <= gpa ? slot + half : slot;
+			n -= half;
+		}
+	}
+	/* Side by side is faster, and what is behind those @n starts above @gpa. */
+	return slot + (slot[1].gpa <= gpa) + (slot[2].gpa <= gpa) + (slot[3].gpa <= gpa);
+}
+
 /* Is @slot in the table as of @generation, and does it allow @access? */
-static int slot_check(const struct table_slot *slot, u32 generation, unsigned int access)
+static int slot_check(const struct xlate_slot *slot, u32 generation, unsigned int access)
 {
 	if (READ_ONCE(slot->removed) <= generation)
 		return -EFAULT;
@@ -176,13 +433,11 @@ static int slot_check(const struct table_slot *slot, u32 generation, unsigned in
 }
 
 /*
- * The guest chose the offset, so the processor may run ahead with one that the
- * bounds check is about to refuse (Spectre v1): clamp it, as KVM's
- * __gfn_to_hva_memslot() does.  The portable form of the mask is 0 for a size
- * above LONG_MAX whatever the offset; half the address space is nobody's
- * memory, so such a slot does without.
+ * Clamped as KVM's __gfn_to_hva_memslot() does.  The portable form of the mask
+ * is 0 for a size above LONG_MAX whatever the offset; half the address space is
+ * nobody's memory, so such a slot does without.
  */
-static void *slot_kva(const struct table_slot *slot, size_t offset)
+static void *slot_kva(const struct xlate_slot *slot, size_t offset)
 {
 	size_t size = slot->size;
 	size_t huge = (ssize_t)size < 0 ? SIZE_MAX : 0;
@@ -190,10 +445,81 @@ static void *slot_kva(const struct table_slot *slot, size_t offset)
 	return slot->kva + (offset & (array_index_mask_nospec(offset, size) | huge));
 }
 
-/* Do the two touch on both sides, so that one pointer serves both? */
-static bool slots_touch(const struct table_slot *a, const struct table_slot *b)
+/*
+ * Where the device sees the byte at @gpa, and how many from there on are sure to
+ * follow it there.  0 or -errno.
+ */
+static __always_inline int
+table_lookup(const struct virtio_mem_xlate_table *table, u32 generation, u64 gpa,
+	     unsigned int access, void **kva, u64 *bytes)
 {
-	return a->gpa + a->size == b->gpa && a->kva + a->size == b->kva;
+	const struct xlate_slot *slot;
+	unsigned long word;
+	u64 offset, behind;
+	int err;
+
+	word = table_word(table, gpa, &behind);
+	if (word_is_slot(word)) {
+		if (!__virtio_mem_xlate_word_allows(word, access))
+			return -EPERM;
+		*kva = __virtio_mem_xlate_word_kva(word, gpa, access);
+		*bytes = behind + 1;
+		return 0;
+	}
+	slot = table_search(table, word, gpa);
+	offset = gpa - slot->gpa;
+	if (offset >= slot->size)
+		return -EFAULT;
+	err = slot_check(slot, generation, access);
+	if (err)
+		return err;
+	*kva = slot_kva(slot, offset);
+	*bytes = slot->size - offset;
+	return 0;
+}
+
+/*
+ * Makes no word of [@low, @high], cut into buckets of 2^@shift bytes from
+ * words[@offset] on, say any more that its bucket is in slots[@i].
+ */
+static void take_out(struct virtio_mem_xlate_table *table, unsigned int offset, unsigned int shift,
+		     u64 low, u64 high, unsigned int i)
+{
+	const struct xlate_slot *slot = &table->slots[i];
+	u64 from = max(slot->gpa, low), to = min(slot_last(slot), high), bucket;
+
+	if (from > to)
+		return;
+
+	for (bucket = (from - low) >> shift; bucket <= (to - low) >> shift; bucket++) {
+		unsigned long word = table->words[offset + bucket];
+		u64 bucket_low = low + (bucket << shift);
+
+		if (word_is_node(word))
+			take_out(table, node_word_offset(word), node_word_shift(word),
+				 bucket_low, bucket_low + bucket_mask(shift), i);
+		else if (word_is_slot(word))
+			WRITE_ONCE(table->words[offset + bucket], slots_word(i, 0));
+	}
+}
+
+/*
+ * From the next generation on there is no slot of exactly @gpa and @size.
+ * Readers may be looking: those of an earlier generation see no difference.
+ */
+static int table_remove(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
+{
+	struct xlate_slot *slot = table_search(table, slots_word(0, 31), gpa);
+
+	if (!size || slot->gpa != gpa || slot->size != size || slot->removed != SLOT_LIVE)
+		return -ENOENT;
+	take_out(table, 1, table->shift, table->base, table->base + table->span - 1,
+		 slot - table->slots);
+	WRITE_ONCE(slot->removed, table->generation + 1);
+	/* Pairs with smp_load_acquire() in table_generation(). */
+	smp_store_release(&table->generation, table->generation + 1);
+	table->nr_live--;
+	return 0;
 }
 
 static int access_validate(unsigned int access)
@@ -217,34 +543,68 @@ static int table_next(const struct virtio_mem_xlate_table *table, u32 generation
 		      struct virtio_driver_range *driver, unsigned int access,
 		      struct virtio_device_range *device)
 {
-	const struct table_slot *slot;
-	u64 offset, len;
-	void *kva;
+	u64 len, bytes;
+	void *kva, *next;
 	int err;
 
 	*device = (struct virtio_device_range){};
 	if (!driver->len)
 		return 0;
-	slot = table_search(table, driver->start);
-	offset = driver->start - slot->gpa;
-	if (offset >= slot->size)
-		return -EFAULT;
-	err = slot_check(slot, generation, access);
+	err = table_lookup(table, generation, driver->start, access, &kva, &len);
 	if (err)
 		return err;
-	kva = slot_kva(slot, offset);
-
-	len = min(driver->len, slot->size - offset);
-	while (len < driver->len && slots_touch(slot, slot + 1) &&
-	       !slot_check(slot + 1, generation, access)) {
-		slot++;
-		len += min(driver->len - len, slot->size);
+	for (; len < driver->len; len += bytes) {
+		err = table_lookup(table, generation, driver->start + len, access, &next, &bytes);
+		if (err || next != kva + len)
+			break;
 	}
-
+	len = min(len, driver->len);
 	*device = virtio_device_range_new(kva, len, access);
 	driver->start += len;
 	driver->len -= len;
 	return 1;
+}
+
+/* For what takes more than one look: all of @driver in one piece. */
+static noinline int table_range_pieces(const struct virtio_mem_xlate_table *table, u32 generation,
+				       struct virtio_driver_range driver, unsigned int access,
+				       struct virtio_device_range *device)
+{
+	struct virtio_device_range piece;
+	int ret;
+
+	*device = (struct virtio_device_range){};
+	ret = access_validate(access) ?: driver_range_validate(driver);
+	if (ret)
+		return ret;
+	ret = table_next(table, generation, &driver, access, &piece);
+	if (ret <= 0)
+		return ret;
+	if (!driver.len) {
+		*device = piece;
+		return 0;
+	}
+	do {
+		ret = table_next(table, generation, &driver, access, &piece);
+	} while (ret > 0);
+	return ret ?: -ENOBUFS;
+}
+
+/* All of @driver in one piece. */
+static int table_range(const struct virtio_mem_xlate_table *table, u32 generation,
+		       struct virtio_driver_range driver, unsigned int access,
+		       struct virtio_device_range *device)
+{
+	void *kva;
+	u64 bytes;
+
+	/* Overflows are longer than any slot has bytes. */
+	if (access_validate(access) || !driver.len ||
+	    table_lookup(table, generation, driver.start, access, &kva, &bytes) ||
+	    driver.len > bytes)
+		return table_range_pieces(table, generation, driver, access, device);
+	*device = virtio_device_range_new(kva, driver.len, access);
+	return 0;
 }
 
 #endif /* _VIRTIO_MEM_XLATE_TABLE_H */
