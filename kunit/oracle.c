@@ -56,7 +56,8 @@ static const struct layout {
 	unsigned int touching;		/* the next slot starts where the last ends, */
 	unsigned int contiguous;	/* in host memory, too */
 	unsigned int read_write;	/* a slot allows all */
-	u64 origin;			/* around which the slots lie */
+	u64 origin;			/* around which the slots lie, */
+	unsigned int far;		/* unless one and all behind it lie far from there */
 } layouts[] = {
 	{ "mixed", 50, 50, 60, 0x1000 },
 	{ "touching everywhere", 100, 100, 80, 0x1000 },
@@ -67,6 +68,8 @@ static const struct layout {
 	{ "around 4 GiB", 60, 60, 60, (1ULL << 32) - 100 },
 	{ "around 2^63", 60, 60, 60, (1ULL << 63) - 100 },
 	{ "at U64_MAX", 60, 60, 60, U64_MAX - 200 },
+	{ "clusters far apart", 60, 60, 60, 0x1000, .far = 6 },
+	{ "some far out", 60, 60, 60, 0x1000, .far = 40 },
 };
 
 static void layout_desc(const struct layout *layout, char *desc)
@@ -159,6 +162,8 @@ static unsigned int random_slots(struct oracle *o, struct virtio_mem_xlate_slot 
 		slot->size = 1 + below(o, MAX_SLOT_SIZE);
 		if (!chance(o, o->layout->touching))
 			gpa += 1 + below(o, 8);
+		if (chance(o, o->layout->far))
+			gpa += BIT_ULL(below(o, 50));
 		if (!chance(o, o->layout->contiguous) || host + slot->size > MEMORY_SIZE)
 			host = below(o, MEMORY_SIZE - slot->size);
 		if (gpa > U64_MAX - slot->size)

@@ -494,6 +494,78 @@ static void nothing_stale_after_an_update(struct kunit *test)
 	}
 }
 
+#define CLUSTERS	16
+#define CLUSTER_SLOTS	128
+
+/* More slots close together, in more places, than any index has memory to tell apart. */
+static void many_clusters(struct kunit *test)
+{
+	unsigned int nr = CLUSTERS * CLUSTER_SLOTS, i, round;
+	struct virtio_mem_xlate_slot *slots = kunit_kcalloc(test, nr, sizeof(*slots), GFP_KERNEL);
+	struct virtio_mem_xlate *xlate;
+
+	KUNIT_ASSERT_NOT_NULL(test, slots);
+	for (i = 0; i < nr; i++) {
+		slots[i].gpa = 0x1000 + ((u64)(i / CLUSTER_SLOTS) << 30) +
+			       (i % CLUSTER_SLOTS) * 0x1800;
+		slots[i].size = 0x1000;
+		slots[i].kva = (void *)0x10000000 + i * 0x3000;
+		slots[i].access = VIRTIO_MEM_XLATE_RW;
+	}
+	xlate = register_for_test(test, slots, nr);
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < nr; i++) {
+			bool gone = round && i % 3 == 0;
+			u64 gpa = slots[i].gpa;
+
+			KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, gpa - 1), ERR_PTR(-EFAULT));
+			KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, gpa + 0x1000),
+					    ERR_PTR(-EFAULT));
+			KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, gpa),
+					    gone ? ERR_PTR(-EFAULT) : slots[i].kva);
+			KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, gpa + 0xfff),
+					    gone ? ERR_PTR(-EFAULT) : slots[i].kva + 0xfff);
+		}
+		for (i = 0; !round && i < nr; i += 3)
+			KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, slots[i].gpa, 0x1000),
+					0);
+	}
+}
+
+/* All three have the same kva - gpa, which does not make one of them. */
+static void same_offset_across_a_hole(struct kunit *test)
+{
+	const u64 gpa = 0x40000;
+	struct virtio_mem_xlate_slot slots[] = {
+		{ gpa, 0x3000, (void *)0x100000, VIRTIO_MEM_XLATE_RW },
+		{ gpa + 0x4000, 0x3000, (void *)0x104000, VIRTIO_MEM_XLATE_RW },
+		{ gpa + 0x7000, 0x3000, (void *)0x107000, VIRTIO_MEM_XLATE_READ },
+	};
+	struct virtio_mem_xlate *xlate = register_for_test(test, slots, ARRAY_SIZE(slots));
+	struct virtio_driver_range range = { gpa, 0x7000 };
+	struct virtio_device_range device;
+
+	CLASS(virtio_mem_xlate_view, view)(xlate);
+
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_range(&view, range, VIRTIO_MEM_XLATE_READ, &device),
+			-EFAULT);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_next(&view, &range, VIRTIO_MEM_XLATE_READ, &device),
+			1);
+	KUNIT_EXPECT_EQ(test, virtio_device_range_len(device), 0x3000);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_next(&view, &range, VIRTIO_MEM_XLATE_READ, &device),
+			-EFAULT);
+
+	range = (struct virtio_driver_range){ gpa + 0x4000, 0x6000 };
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_range(&view, range, VIRTIO_MEM_XLATE_READ, &device),
+			0);
+	KUNIT_EXPECT_PTR_EQ(test, virtio_device_range_get(device), (void *)0x104000);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_range(&view, range, VIRTIO_MEM_XLATE_WRITE, &device),
+			-EPERM);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_next(&view, &range, VIRTIO_MEM_XLATE_WRITE, &device),
+			1);
+	KUNIT_EXPECT_EQ(test, virtio_device_range_len(device), 0x3000);
+}
+
 static void removed_slot_ends_a_piece(struct kunit *test)
 {
 	struct guest *guest = test->priv;
@@ -571,6 +643,8 @@ static struct kunit_case translate_kunit_cases[] = {
 	KUNIT_CASE(kvec_is_fit_for_iov_iter),
 	KUNIT_CASE(typed_pointers),
 	KUNIT_CASE(nothing_stale_after_an_update),
+	KUNIT_CASE(many_clusters),
+	KUNIT_CASE(same_offset_across_a_hole),
 	KUNIT_CASE(removed_slot_ends_a_piece),
 	KUNIT_CASE(huge_slot),
 	KUNIT_CASE(copy_longer_than_size_max),
