@@ -32,6 +32,9 @@ check:
 lint:
 	@scripts/lint.sh
 
+clamp:
+	@scripts/clamp.sh
+
 kunit:
 	@scripts/kunit.sh $(or $(KERNEL),6.12)
 
@@ -53,8 +56,9 @@ help:
 	@echo
 	@echo 'Parts of check (KSRC=kernel source, CACHE=folder for sources and builds):'
 	@echo '  lint             - W=1, sparse, checkpatch, kernel-doc on 6.1 and 6.12'
+	@echo '  clamp            - the clamps against speculation, in the object code'
 	@echo '  kunit            - the KUnit suites in UML (KERNEL=6.12 or 6.1)'
 	@echo '  kunit-smp        - the same on 4 CPUs in QEMU, with KASAN and lockdep'
 	@echo '  coverage         - lines that the suites reach, in UML'
 
-.PHONY: all modules modules_install clean kdir demo check lint kunit kunit-smp coverage help
+.PHONY: all modules modules_install clean kdir demo check lint clamp kunit kunit-smp coverage help

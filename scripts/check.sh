@@ -6,6 +6,7 @@
 
 steps=(
 	"lint.sh"
+	"clamp.sh"
 	"stock.sh 6.12"
 	"stock.sh 6.1"
 	"kunit.sh --checkers 6.12"

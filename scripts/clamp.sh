@@ -1,0 +1,112 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# clamp.sh: are the clamps against speculation in the object code?  A compiler
+# may drop a mask that it can prove to be all ones, and a caller's compiler builds
+# the inline fast path, so this reads what the compilers for x86-64 and arm64
+# make of it, and of two versions without a clamp, which it must tell from it.
+. "$(dirname "$0")/common.sh"
+
+need gcc make git cpio flex bison bc libelf-dev libssl-dev binutils gcc-aarch64-linux-gnu
+LOG=$CACHE/clamp.log
+echo "clamp: masks in the object code, x86-64 and arm64; 2 minutes when new (log: $LOG)"
+: >"$LOG"
+passed=0 failed=0
+
+prepare_arm64() {
+	make -s -C "$source" O="$1" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- allnoconfig &&
+		"$source/scripts/config" --file "$1/.config" -e MODULES &&
+		make -s -C "$source" O="$1" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- \
+			-j"$JOBS" olddefconfig modules_prepare
+}
+
+# What a caller's compiler makes of the inline part.
+probe() {
+	cat <<'END'
+#include "virtio_mem_xlate.h"
+
+int probe(const struct virtio_mem_xlate_view *view, struct virtio_driver_range driver,
+	  struct virtio_device_range *device);
+int probe(const struct virtio_mem_xlate_view *view, struct virtio_driver_range driver,
+	  struct virtio_device_range *device)
+{
+	return virtio_mem_xlate_range(view, driver, VIRTIO_MEM_XLATE_READ, device);
+}
+END
+}
+
+# count OBJECT FUNCTION PATTERN: how many of its instructions match.
+count() {
+	"${cross}objdump" -d --no-show-raw-insn "$1" |
+		awk -v f="<$2>:" '$2 == f { on = 1; next } /^$/ { on = 0 } on' |
+		grep -cE "$3" || :
+}
+
+# clamped DIR: do the index of a word, a word's kind, the first slot and the
+# offset into it go through a mask, and each pointer out of a word?
+clamped() {
+	[ "$(count "$1/probe.o" probe "$index")" -ge 1 ] &&
+		[ "$(count "$1/probe.o" probe "$sign")" -ge 1 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$index")" -ge 4 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$sign")" -ge 1 ]
+}
+
+# build [SED-SCRIPT]: builds a copy of the tree, changed by SED-SCRIPT, in $dir.
+build() {
+	rm -rf "${dir:?}"/*
+	cp "$TOP"/virtio_mem_xlate*.[ch] "$dir"
+	if [ $# -gt 0 ]; then
+		sed -i "$1" "$dir"/*.h
+		! diff -q "$TOP/virtio_mem_xlate.h" "$dir/virtio_mem_xlate.h" >/dev/null ||
+			die "the planted change '$1' does not fit the source any more"
+	fi
+	probe >"$dir/probe.c"
+	echo 'obj-m := virtio_mem_xlate.o probe.o' >"$dir/Kbuild"
+	make -s -C "$kdir" M="$dir" "${make[@]}" virtio_mem_xlate.o probe.o >>"$LOG" 2>&1 ||
+		die "could not build for $arch; see $LOG"
+}
+
+# verdict NAME COMMAND...
+verdict() {
+	local name=$1
+	shift
+	if "$@"; then
+		echo "ok      $name"
+		passed=$((passed + 1))
+	else
+		echo "not ok  $name"
+		failed=$((failed + 1))
+		"${cross}objdump" -d "$dir/probe.o" >>"$LOG"
+	fi
+}
+
+without() {
+	build "$1"
+	! clamped "$dir"
+}
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+source=$(kernel_source 6.12)
+for arch in x86-64 arm64; do
+	case $arch in
+	x86-64)
+		kdir=$(kernel_headers 6.12) cross='' make=()
+		index='sbb +(%[a-z0-9]+),\1 *$' sign='sar +\$0x3f,'
+		;;
+	arm64)
+		kdir=$CACHE/prepared-arm64-${source##*/}
+		once "$kdir" prepare_arm64 2>>"$LOG" >&2
+		cross=aarch64-linux-gnu- make=(ARCH=arm64 CROSS_COMPILE=$cross KBUILD_MODPOST_WARN=1)
+		index='ngc' sign='asr #63'
+		;;
+	esac
+	build
+	verdict "$arch: every pointer and index is clamped" clamped "$dir"
+	verdict "$arch: a mask that the compiler drops is missed" \
+		without 's/OPTIMIZER_HIDE_VAR(word);//'
+	verdict "$arch: an index that is not clamped is missed" \
+		without 's/array_index_mask_nospec(offset, table->span)/~0UL/'
+done
+
+echo "clamp: $passed passed, $failed failed"
+[ "$failed" = 0 ]
