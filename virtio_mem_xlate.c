@@ -170,6 +170,7 @@ virtio_mem_xlate_register(const struct virtio_mem_xlate_slot *slots, unsigned in
 	return xlate;
 
 err_srcu:
+	mutex_destroy(&xlate->update);
 	lockdep_unregister_key(&xlate->srcu_key);
 	cleanup_srcu_struct(&xlate->srcu);
 err_owner:
