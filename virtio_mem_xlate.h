@@ -506,7 +506,7 @@ __virtio_mem_xlate_hit(const struct virtio_mem_xlate_view *view,
 	unsigned long word = __virtio_mem_xlate_word(table, driver.start);
 	u64 behind = ~driver.start & table->bucket_mask;
 
-	if (access - 1 >= VIRTIO_MEM_XLATE_RW || driver.len - 1 > behind ||
+	if (access - 1 >= VIRTIO_MEM_XLATE_RW || driver.len - 1ULL > behind ||
 	    !__virtio_mem_xlate_word_allows(word, access))
 		return false;
 	*device = virtio_device_range_new(__virtio_mem_xlate_word_kva(word, driver.start, access),

@@ -329,7 +329,7 @@ static void build_index(struct virtio_mem_xlate_table *table)
 	high = slot_last(&table->slots[last]);
 	while ((high >> shift) - (low >> shift) >= table->max_words / 4 * 3)
 		shift++;
-	shift = choose_shift(table, shift, 64, first, last, low, high);
+	shift = choose_shift(table, shift, BITS_PER_LONG_LONG, first, last, low, high);
 	table->shift = shift;
 	table->bucket_mask = bucket_mask(shift);
 	table->base = low & ~bucket_mask(shift);
