@@ -4,6 +4,11 @@
 # A step passes what it counts and fails if it ends in any other way.
 . "$(dirname "$0")/common.sh"
 
+# What all the steps need, so that who is not root is told once.
+need gcc make perl python3 git kmod cpio xz-utils bc bison flex libelf-dev libssl-dev \
+	binutils ccache sparse lcov qemu-system-x86 busybox-static gcc-aarch64-linux-gnu \
+	linux-source-6.12 linux-source-6.1 linux-headers-6.12-amd64 linux-headers-amd64
+
 steps=(
 	"lint.sh"
 	"clamp.sh"
