@@ -5,6 +5,12 @@
 . "$(dirname "$0")/common.sh"
 
 need gcc make sparse perl python3 git cpio
+# Here, so that what these say of installing is not taken for a warning.
+source=$(KSRC='' kernel_source 6.12)
+declare -A headers
+for version in 6.1 6.12; do
+	headers[$version]=$(kernel_headers "$version")
+done
 LOG=$CACHE/lint.log
 echo "lint: warnings of gcc, sparse, checkpatch and kernel-doc (log: $LOG)"
 : >"$LOG"
@@ -32,9 +38,8 @@ sources() {
 }
 
 build() {
-	local version=$1 dir=$2 kdir
+	local kdir=$1 dir=$2
 
-	kdir=$(kernel_headers "$version")
 	{
 		make -s -C "$kdir" M="$dir" W=1 C=2 modules &&
 			make -s -C "$kdir" M="$dir/samples" W=1 C=2 \
@@ -43,21 +48,15 @@ build() {
 }
 
 checkpatch() {
-	local src
-
-	src=$(KSRC='' kernel_source 6.12)
 	# Files, not patches: who maintains them and what they replace is not asked.
 	# In proof/ is user-space code.
-	(cd "$TOP" && sources '*.c' '*.h' ':!proof' | xargs perl "$src/scripts/checkpatch.pl" \
+	(cd "$TOP" && sources '*.c' '*.h' ':!proof' | xargs perl "$source/scripts/checkpatch.pl" \
 		--no-tree --strict --terse --quiet --no-summary \
 		--ignore FILE_PATH_CHANGES,CAMELCASE -f)
 }
 
 kernel_doc() {
-	local src
-
-	src=$(KSRC='' kernel_source 6.12)
-	(cd "$TOP" && sources '*.c' '*.h' | xargs perl "$src/scripts/kernel-doc" -none -Wall -Werror)
+	(cd "$TOP" && sources '*.c' '*.h' | xargs perl "$source/scripts/kernel-doc" -none -Wall -Werror)
 }
 
 # The function in the README is the one that kunit/usage.c runs.
@@ -76,7 +75,7 @@ for version in 6.1 6.12; do
 	dir=$(mktemp -d)
 	trap 'rm -rf "$dir"' EXIT
 	sources | (cd "$TOP" && cpio -pdm --quiet "$dir")
-	silent "$version headers, gcc W=1, sparse" build "$version" "$dir"
+	silent "$version headers, gcc W=1, sparse" build "${headers[$version]}" "$dir"
 	rm -rf "$dir"
 done
 silent "checkpatch --strict" checkpatch
