@@ -41,6 +41,9 @@ kunit:
 kunit-smp:
 	@scripts/kunit.sh --arch=x86_64 $(or $(KERNEL),6.12)
 
+bench:
+	@bench/run.sh
+
 coverage:
 	@scripts/kunit.sh --coverage 6.12
 
@@ -60,5 +63,8 @@ help:
 	@echo '  kunit            - the KUnit suites in UML (KERNEL=6.12 or 6.1)'
 	@echo '  kunit-smp        - the same on 4 CPUs in QEMU, with KASAN and lockdep'
 	@echo '  coverage         - lines that the suites reach, in UML'
+	@echo
+	@echo 'Slower, or for a quiet machine:'
+	@echo '  bench            - what a translation costs, against vhost, KVM and others'
 
-.PHONY: all modules modules_install clean kdir demo check lint clamp kunit kunit-smp coverage help
+.PHONY: all modules modules_install clean kdir demo check lint clamp kunit kunit-smp coverage bench help

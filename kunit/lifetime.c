@@ -131,14 +131,18 @@ static bool is_published(const struct update_case *c, struct updater *updater)
 static void update_waits_for_the_view(struct kunit *test)
 {
 	const struct update_case *c = test->param_value;
-	struct virtio_mem_xlate_view old;
 	struct updater updater = { .update = c->update };
-	unsigned int ms;
+	struct virtio_mem_xlate_slot slots[3];
+	struct virtio_mem_xlate_view old;
+	unsigned int ms, i;
 
 	updater.old = slot_of(filled(test));
+	slots[0] = (struct virtio_mem_xlate_slot){ GPA / 2, SIZE, filled(test), RW };
+	slots[1] = updater.old;
+	slots[2] = (struct virtio_mem_xlate_slot){ GPA * 2, SIZE, filled(test), RW };
 	updater.new = slot_of(filled(test));
 	init_completion(&updater.done);
-	updater.xlate = virtio_mem_xlate_register(&updater.old, 1);
+	updater.xlate = virtio_mem_xlate_register(slots, ARRAY_SIZE(slots));
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, updater.xlate);
 	virtio_mem_xlate_get(updater.xlate);
 
@@ -148,7 +152,9 @@ static void update_waits_for_the_view(struct kunit *test)
 		fsleep(1000);
 	KUNIT_EXPECT_TRUE(test, is_published(c, &updater));
 
-	KUNIT_EXPECT_PTR_EQ(test, view_byte(&old, GPA), updater.old.kva);
+	for (i = 0; i < SIZE; i++)
+		KUNIT_EXPECT_PTR_EQ(test, view_byte(&old, GPA + i), updater.old.kva + i);
+	KUNIT_EXPECT_PTR_EQ(test, view_byte(&old, GPA - 1), ERR_PTR(-EFAULT));
 	KUNIT_EXPECT_PTR_EQ(test, view_byte(&old, GPA + SIZE), ERR_PTR(-EFAULT));
 
 	/* Views taken and released since then make no difference. */

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/sizes.h>
 
 #include "helpers.h"
 
@@ -284,6 +285,64 @@ static void every_number_of_slots(struct kunit *test)
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, xlate);
 		expect_table(test, xlate, slots, n);
 		virtio_mem_xlate_unregister(xlate);
+	}
+}
+
+/* Whatever the table cuts addresses into, a byte more or less at either end counts. */
+static void edges_off_by_one(struct kunit *test)
+{
+	unsigned int shift;
+	int low, high;
+
+	for (shift = 2; shift < 40; shift++) {
+		for (low = -1; low <= 1; low++) {
+			for (high = -1; high <= 1; high++) {
+				u64 gpa = BIT_ULL(shift) + low, end = BIT_ULL(shift + 1) + high;
+				u64 size = min_t(u64, end - gpa, SZ_1G);
+				struct virtio_mem_xlate_slot slots[] = {
+					SLOT(gpa, size, 0x8000000 + gpa % SZ_1M, R),
+					SLOT(BIT_ULL(41), 0x1000, 0x1000, R),
+				};
+
+				expect_table(test, register_for_test(test, slots, 1), slots, 1);
+				expect_table(test, register_for_test(test, slots, 2), slots, 2);
+			}
+		}
+	}
+}
+
+#define CLUSTERS	2
+#define SMALL_SLOTS	16
+
+/*
+ * A slot that is large in the part of the table that many small ones share, so
+ * that an index which cuts that part finer can have entries that are wholly in it.
+ */
+static void large_slot_among_small_ones(struct kunit *test)
+{
+	struct virtio_mem_xlate_slot slots[CLUSTERS * (SMALL_SLOTS + 1)];
+	const unsigned int n = ARRAY_SIZE(slots);
+	struct virtio_mem_xlate *xlate;
+	unsigned int i, j;
+	u64 gpa;
+
+	for (i = 0; i < CLUSTERS; i++) {
+		gpa = SZ_1M + ((u64)i << 40);
+		slots[i] = slot(gpa, SZ_4M, 0x10000000 + i * SZ_16M, R);
+		for (j = 0; j < SMALL_SLOTS; j++)
+			slots[CLUSTERS + i * SMALL_SLOTS + j] =
+				slot(gpa - 0x100 * (j + 1), 0x10, 0x1000 + 0x10 * j, R);
+	}
+	xlate = register_for_test(test, slots, n);
+	expect_table(test, xlate, slots, n);
+	for (i = 0; i < CLUSTERS; i++) {
+		gpa = slots[i].gpa;
+		for (j = 0; j < SZ_4M; j += SZ_64K)
+			KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, gpa + j), slots[i].kva + j);
+		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, gpa, SZ_4M), 0);
+		for (j = 0; j < SZ_4M; j += SZ_64K)
+			KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, gpa + j), ERR_PTR(-EFAULT));
+		expect_table(test, xlate, &slots[i + 1], n - i - 1);
 	}
 }
 
@@ -572,6 +631,8 @@ static struct kunit_case register_cases[] = {
 	KUNIT_CASE(no_slots),
 	KUNIT_CASE(slots_null),
 	KUNIT_CASE(every_number_of_slots),
+	KUNIT_CASE(edges_off_by_one),
+	KUNIT_CASE(large_slot_among_small_ones),
 	KUNIT_CASE_PARAM(remove_is_exact, remove_gen_params),
 	KUNIT_CASE(remove_all_then_add),
 	KUNIT_CASE(add_over_a_removed_slot),

@@ -6,7 +6,7 @@
 
 # What all the steps need, so that who is not root is told once.
 need gcc make perl python3 git kmod cpio xz-utils bc bison flex libelf-dev libssl-dev \
-	binutils ccache sparse lcov qemu-system-x86 busybox-static gcc-aarch64-linux-gnu \
+	binutils ccache sparse lcov qemu-system-x86 busybox-static gcc-aarch64-linux-gnu gnuplot-nox \
 	linux-source-6.12 linux-source-6.1 linux-headers-6.12-amd64 linux-headers-amd64
 
 steps=(
@@ -18,6 +18,7 @@ steps=(
 	"kunit.sh --checkers 6.1"
 	"kunit.sh --arch=x86_64 6.12"
 	"kunit.sh --coverage 6.12"
+	"../bench/run.sh --short"
 )
 passed=0 failed=0
 LOGS=$CACHE/check
