@@ -343,17 +343,18 @@ static void build_index(struct virtio_mem_xlate_table *table)
 static int table_seal(struct virtio_mem_xlate_table *table)
 {
 	struct xlate_slot *slots = table->slots;
+	bool sorted = false;
 	unsigned int i;
 
 	for (i = 1; i < table->nr_slots; i++) {
-		if (slots[i].gpa < slots[i - 1].gpa) {
+		if (!sorted && slots[i].gpa < slots[i - 1].gpa) {
 			sort(slots, table->nr_slots, sizeof(*slots), slot_cmp, NULL);
-			break;
+			sorted = true;
+			i = 1;
 		}
-	}
-	for (i = 1; i < table->nr_slots; i++)
 		if (slots[i].gpa - slots[i - 1].gpa < slots[i - 1].size)
 			return -EEXIST;
+	}
 	for (i = 0; i < NR_ENDS; i++)
 		slots[table->nr_slots + i] = (struct xlate_slot){ .gpa = U64_MAX };
 	build_index(table);

@@ -26,6 +26,7 @@ typedef int64_t s64;
 #define U32_MAX UINT32_MAX
 #define U64_MAX UINT64_MAX
 #define BITS_PER_LONG 64
+#define BITS_PER_LONG_LONG 64
 
 
 #define noinline __attribute__((noinline))
