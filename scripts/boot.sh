@@ -5,7 +5,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # build_modules VERSION: prints a folder where virtio_mem_xlate.ko and
-# samples/*.ko have been built for VERSION, from a copy of the work tree.
+# samples/*.ko have been built for VERSION, from a copy of the work tree, and the
+# module that tests user memory.
 build_modules() {
 	local release dir log f
 
@@ -15,14 +16,15 @@ build_modules() {
 	log=$CACHE/build-$release.log
 	(
 		flock 9
-		mkdir -p "$dir/samples"
+		mkdir -p "$dir"/{samples,kunit/user}
 		# Only what differs, so that only that is built again.
 		cd "$TOP"
-		for f in Kbuild ./*.[ch] samples/{Kbuild,Makefile} samples/*.[ch]; do
+		for f in Kbuild ./*.[ch] {samples,kunit/user}/{Kbuild,*.[ch]} samples/Makefile; do
 			case $f in *.mod.c) continue ;; esac
 			cmp -s "$f" "$dir/$f" || cp "$f" "$dir/$f"
 		done
-		make -C "/usr/src/linux-headers-$release" M="$dir" modules &&
+		make -C "/usr/src/linux-headers-$release" M="$dir" \
+			CONFIG_VIRTIO_MEM_XLATE_USER_TEST=m modules &&
 			make -C "$dir/samples" KDIR="/usr/src/linux-headers-$release"
 	) >"$log" 2>&1 9>"$dir.lock" || die "could not build for $release; see $log"
 	echo "$dir"

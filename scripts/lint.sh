@@ -41,7 +41,8 @@ build() {
 	local kdir=$1 dir=$2
 
 	{
-		make -s -C "$kdir" M="$dir" W=1 C=2 modules &&
+		make -s -C "$kdir" M="$dir" W=1 C=2 \
+			CONFIG_VIRTIO_MEM_XLATE_USER_TEST=m modules &&
 			make -s -C "$kdir" M="$dir/samples" W=1 C=2 \
 				KBUILD_EXTRA_SYMBOLS="$dir/Module.symvers" modules
 	} 2>&1 | { grep -v '^Skipping BTF generation' || :; }

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The bytes: what the process has is what the device sees, and the other way round. */
+#include "test.h"
+
+#define SIZE	(8 * HUGE)	/* 16 MiB */
+
+static size_t size_here(void)
+{
+	return uml || quick ? SIZE / 8 : SIZE;
+}
+
+/* Page by page both ways, and not a byte more. */
+static void check_contents(char *mem, size_t size, unsigned int flags)
+{
+	char *page = malloc(PAGE);
+	size_t at, len;
+	int id;
+
+	fill(mem, size, 1);
+	id = pin(mem, size, RW, flags | TEST_TRANSLATE);
+	CHECK(id > 0);
+	if (id <= 0)
+		return;
+	CHECK(guest_is_filled(id, 0, size, 1));
+	fill(mem, size, 2);
+	for (at = 0; at < size; at += len) {
+		len = size - at < PAGE ? size - at : PAGE;
+		if (copy_from(id, at, page, len) || memcmp(page, mem + at, len))
+			break;
+		memset(page, at / PAGE + 3, len);
+		if (copy_to(id, at, page, len) || memcmp(page, mem + at, len))
+			break;
+	}
+	CHECK_EQ(at, size);
+	CHECK_EQ(copy_from(id, size - 1, page, 1), 0);
+	CHECK_EQ(copy_from(id, size, page, 1), -EFAULT);
+	CHECK_EQ(copy_from(id, size - 1, page, 2), -EFAULT);
+	CHECK_EQ(undo(id), 0);
+	free(page);
+}
+
+static void check_all_ways(char *mem, size_t size)
+{
+	/* Odd starts and ends, a byte, a byte across a page, and a page's two ends. */
+	static const size_t small[][2] = {
+		{ 0, 1 }, { 123, 777 }, { PAGE - 1, 2 }, { PAGE - 1, 1 }, { PAGE, PAGE },
+		{ 1, 3 * PAGE }, { PAGE + 5, 2 * PAGE - 5 },
+	};
+	unsigned int flags, i;
+
+	for (flags = 0; flags <= TEST_PIECES; flags++) {
+		check_contents(mem, size, flags);
+		check_contents(mem + 1001, size - 2 * PAGE - 7, flags);
+		for (i = 0; i < ARRAY_SIZE(small); i++)
+			check_contents(mem + small[i][0], small[i][1], flags);
+	}
+	munmap(mem, size);
+}
+
+static void contents_anon(void)
+{
+	check_all_ways(map_anon(size_here()), size_here());
+}
+
+static void contents_thp(void)
+{
+	char *mem = map_huge_anon(size_here());
+
+	fill(mem, size_here(), 0);
+	if (!read_number("/proc/self/smaps_rollup", "AnonHugePages"))
+		skip("no transparent huge pages");
+	check_all_ways(mem, size_here());
+}
+
+static void contents_memfd(void)
+{
+	int fd = new_memfd(size_here(), 0);
+
+	check_all_ways(map(size_here(), PROT_READ | PROT_WRITE, MAP_SHARED, fd), size_here());
+	/* Copied on write. */
+	check_all_ways(map(size_here(), PROT_READ | PROT_WRITE, MAP_PRIVATE, fd), size_here());
+	close(fd);
+}
+
+static void contents_hugetlb(void)
+{
+	int fd;
+
+	if (read_number("/proc/meminfo", "HugePages_Free") < (long)(2 * size_here() / HUGE))
+		skip("no hugetlb pages");
+	fd = new_memfd(size_here(), MFD_HUGETLB);
+	check_all_ways(map(size_here(), PROT_READ | PROT_WRITE, MAP_SHARED, fd),
+		       size_here());
+	check_all_ways(map(size_here(), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1), size_here());
+	close(fd);
+}
+
+/* Pieces of huge pages are in the direct map; what is between them is mapped. */
+static void contents_pieces(void)
+{
+	struct test_pin req = { .access = RW, .flags = TEST_PIECES | TEST_TRANSLATE };
+	char *mem = map_huge_anon(SIZE);
+	struct counters before;
+	int id;
+
+	memset(mem, 1, SIZE);
+	if (read_number("/proc/self/smaps_rollup", "AnonHugePages") < (long)(SIZE >> 10))
+		skip("no transparent huge pages");
+
+	before = counters();
+	req.uaddr = (uintptr_t)mem;
+	req.size = SIZE;
+	id = pin_on(dev, &req);
+	CHECK(id > 0);
+	CHECK(req.nr_slots >= 1 && req.nr_slots <= SIZE / HUGE);
+	CHECK_EQ(counters().areas, before.areas);
+	CHECK_EQ(undo(id), 0);
+
+	/* Small pages in the middle of the third, and at both ends. */
+	madvise(mem, HUGE, MADV_DONTNEED);
+	madvise(mem, HUGE, MADV_NOHUGEPAGE);
+	madvise(mem + SIZE - HUGE, HUGE, MADV_DONTNEED);
+	madvise(mem + SIZE - HUGE, HUGE, MADV_NOHUGEPAGE);
+	madvise(mem + 3 * HUGE, HUGE, MADV_DONTNEED);
+	madvise(mem + 3 * HUGE, HUGE, MADV_NOHUGEPAGE);
+	/* Not in the order of their addresses, or they may be neighbours. */
+	for (size_t at = SIZE; at; at -= PAGE)
+		mem[at - PAGE] = 1;
+	fill(mem, SIZE, 5);
+	id = pin_on(dev, &req);
+	CHECK(id > 0);
+	CHECK(req.nr_slots >= 4);
+	CHECK(counters().areas > before.areas);
+	CHECK(guest_is_filled(id, 0, SIZE, 5));
+	CHECK_EQ(undo(id), 0);
+	CHECK_COUNTERS(before);
+
+	req.flags = TEST_TRANSLATE;
+	id = pin_on(dev, &req);
+	CHECK(id > 0);
+	CHECK_EQ(req.nr_slots, 1);
+	CHECK(req.kva);
+	CHECK_EQ(undo(id), 0);
+}
+
+/* Read-only memory can be pinned to be read, and the kernel cannot write it, either. */
+static void contents_read_only(void)
+{
+	size_t size = 64 * PAGE;
+	char *mem = map_anon(size), byte = 'w';
+	unsigned int flags;
+	int id;
+
+	fill(mem, size, 1);
+	mprotect(mem, size, PROT_READ);
+	for (flags = 0; flags <= TEST_PIECES; flags++) {
+		CHECK_EQ(pin(mem, size, RW, flags), -EFAULT);
+		CHECK_EQ(pin(mem, size, WRITE, flags), -EFAULT);
+		id = pin(mem, size, READ, flags | TEST_TRANSLATE);
+		CHECK(id > 0);
+		CHECK(guest_is_filled(id, 0, size, 1));
+		CHECK_EQ(copy_to(id, 0, &byte, 1), -EPERM);
+		if (!uml) {
+			CHECK_EQ(ioctl(dev, TEST_POKE, id), -1);
+			CHECK_EQ(errno, EFAULT);
+		}
+		CHECK(is_filled(mem, size, 1));
+		CHECK_EQ(undo(id), 0);
+	}
+
+	/* A single page has a direct map, which is writable. */
+	id = pin(mem, 1, READ, TEST_PIECES);
+	if (!uml)
+		CHECK_EQ(ioctl(dev, TEST_POKE, id), -1);
+	CHECK_EQ(undo(id), 0);
+
+	/* The same test sees that what may be written can be. */
+	mprotect(mem, size, PROT_READ | PROT_WRITE);
+	id = pin(mem, size, RW, 0);
+	if (!uml) {
+		CHECK_EQ(ioctl(dev, TEST_POKE, id), 0);
+		CHECK_EQ(mem[0], 'p');
+	}
+	CHECK_EQ(undo(id), 0);
+
+	/* The zero page: read, it is nobody's; pinned, it is ours. */
+	mem = map_anon(size);
+	CHECK_EQ(mem[PAGE], 0);
+	id = pin(mem, size, READ, TEST_TRANSLATE);
+	CHECK(id > 0);
+	mem[PAGE] = 'u';
+	CHECK_EQ(copy_from(id, PAGE, &byte, 1), 0);
+	CHECK_EQ(byte, 'u');
+	CHECK_EQ(undo(id), 0);
+}
+
+static void contents_write_only(void)
+{
+	char *mem = map_anon(PAGE), byte = 'w';
+	int id = pin(mem, PAGE, WRITE, TEST_TRANSLATE);
+
+	CHECK(id > 0);
+	CHECK_EQ(copy_to(id, 7, &byte, 1), 0);
+	CHECK_EQ(mem[7], 'w');
+	CHECK_EQ(copy_from(id, 7, &byte, 1), -EPERM);
+	CHECK_EQ(undo(id), 0);
+}
+
+#define KPF_DIRTY	4
+
+/* -1: cannot say. */
+static int is_dirty(void *mem)
+{
+	__u64 entry = 0, flags = 0;
+	int maps = open("/proc/self/pagemap", O_RDONLY), pages = open("/proc/kpageflags", O_RDONLY);
+	int dirty = -1;
+
+	if (pread(maps, &entry, 8, (uintptr_t)mem / PAGE * 8) == 8 && entry >> 63 &&
+	    pread(pages, &flags, 8, (entry & ((1UL << 55) - 1)) * 8) == 8)
+		dirty = flags >> KPF_DIRTY & 1;
+	close(maps);
+	close(pages);
+	return dirty;
+}
+
+/* The process only read the page, or wrote it in another life: the pin makes it dirty. */
+static void contents_dirty(void)
+{
+	size_t size = 64 * PAGE, at;
+	unsigned int flags;
+	char *mem;
+	int id;
+
+	for (flags = 0; flags <= TEST_PIECES; flags++) {
+		mem = map_anon(size);
+		for (at = size; at; at -= PAGE)
+			mem[at - PAGE] = 1;
+		if (is_dirty(mem) < 0)
+			skip("no /proc/kpageflags");
+		CHECK_EQ(is_dirty(mem), 0);
+		id = pin(mem, size, READ, flags);
+		CHECK_EQ(undo(id), 0);
+		for (at = 0; at < size; at += PAGE)
+			CHECK_EQ(is_dirty(mem + at), 0);
+		id = pin(mem, size, RW, flags);
+		CHECK_EQ(undo(id), 0);
+		for (at = 0; at < size; at += PAGE)
+			CHECK_EQ(is_dirty(mem + at), 1);
+		munmap(mem, size);
+
+		/* One page: in the direct map. */
+		mem = map_anon(PAGE);
+		mem[0] = 1;
+		CHECK_EQ(is_dirty(mem), 0);
+		id = pin(mem, PAGE, RW, flags);
+		CHECK_EQ(undo(id), 0);
+		CHECK_EQ(is_dirty(mem), 1);
+		munmap(mem, PAGE);
+	}
+}
+
+const struct test contents_tests[] = {
+	{ "contents: anonymous memory", contents_anon },
+	{ "contents: transparent huge pages", contents_thp },
+	{ "contents: memfd, shared and private", contents_memfd },
+	{ "contents: hugetlb, shared and private", contents_hugetlb },
+	{ "contents: pieces, huge and small", contents_pieces },
+	{ "contents: read-only", contents_read_only },
+	{ "contents: write-only", contents_write_only },
+	{ "contents: marked dirty on unpin", contents_dirty },
+	{}
+};

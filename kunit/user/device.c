@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Lets a program test virtio_mem_xlate_user with its own memory.  For tests only:
+ * it trusts its caller not to undo what another thread uses.
+ */
+#include <linux/delay.h>
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/kvm.h>
+#include <linux/ktime.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/xarray.h>
+
+#include "../../virtio_mem_xlate_user.h"
+#include "device.h"
+
+/* What an id stands for: a stretch or a table. */
+struct item {
+	struct virtio_mem_xlate_user_stretch *stretch;
+	struct virtio_mem_xlate_user *user;
+	struct virtio_mem_xlate *xlate;
+};
+
+static int item_add(struct xarray *items, struct item item)
+{
+	struct item *new = kmemdup(&item, sizeof(item), GFP_KERNEL);
+	u32 id;
+	int err;
+
+	if (!new)
+		return -ENOMEM;
+	err = xa_alloc(items, &id, new, XA_LIMIT(1, INT_MAX), GFP_KERNEL);
+	if (err) {
+		kfree(new);
+		return err;
+	}
+	return id;
+}
+
+static void item_undo(struct item *item)
+{
+	if (item->user) {
+		virtio_mem_xlate_user_destroy(item->user);
+	} else {
+		if (item->xlate)
+			virtio_mem_xlate_unregister(item->xlate);
+		virtio_mem_xlate_user_unpin(item->stretch);
+	}
+}
+
+static int undo(struct xarray *items, u32 id)
+{
+	struct item *item = xa_erase(items, id);
+
+	if (!item)
+		return -ENOENT;
+	item_undo(item);
+	kfree(item);
+	return 0;
+}
+
+static struct virtio_mem_xlate *register_stretch(struct virtio_mem_xlate_user_stretch *stretch)
+{
+	unsigned int nr = virtio_mem_xlate_user_nr_slots(stretch);
+	struct virtio_mem_xlate_slot *slots;
+	struct virtio_mem_xlate *xlate;
+
+	slots = kvmalloc_array(nr, sizeof(*slots), GFP_KERNEL);
+	if (!slots)
+		return ERR_PTR(-ENOMEM);
+	virtio_mem_xlate_user_slots(stretch, 0, slots);
+	xlate = virtio_mem_xlate_register(slots, nr);
+	kvfree(slots);
+	return xlate;
+}
+
+static int pin(struct xarray *items, struct test_pin *pin)
+{
+	struct item item = {};
+	ktime_t start = ktime_get();
+	int id;
+
+	item.stretch = pin->flags & TEST_PIECES ?
+		virtio_mem_xlate_user_pin_pieces(pin->uaddr, pin->size, pin->access) :
+		virtio_mem_xlate_user_pin(pin->uaddr, pin->size, pin->access);
+	if (IS_ERR(item.stretch))
+		return PTR_ERR(item.stretch);
+	pin->kva = (uintptr_t)virtio_mem_xlate_user_kva(item.stretch);
+	pin->nr_slots = virtio_mem_xlate_user_nr_slots(item.stretch);
+	if (pin->flags & TEST_TRANSLATE) {
+		item.xlate = register_stretch(item.stretch);
+		if (IS_ERR(item.xlate)) {
+			virtio_mem_xlate_user_unpin(item.stretch);
+			return PTR_ERR(item.xlate);
+		}
+	}
+	pin->pin_ns = ktime_to_ns(ktime_sub(ktime_get(), start));
+	id = item_add(items, item);
+	if (id < 0) {
+		item_undo(&item);
+		return id;
+	}
+	pin->id = id;
+	return 0;
+}
+
+static int create(struct xarray *items, unsigned int flags)
+{
+	struct item item = {};
+	int id;
+
+	item.user = virtio_mem_xlate_user_create(flags);
+	if (IS_ERR(item.user))
+		return PTR_ERR(item.user);
+	item.xlate = virtio_mem_xlate_user_context(item.user);
+	id = item_add(items, item);
+	if (id < 0)
+		item_undo(&item);
+	return id;
+}
+
+static int set(struct item *item, const struct test_set *set)
+{
+	struct kvm_userspace_memory_region *regions;
+	int err;
+
+	if (set->vhost)
+		return virtio_mem_xlate_user_set_vhost(item->user, u64_to_user_ptr(set->vhost));
+	regions = vmemdup_user(u64_to_user_ptr(set->kvm),
+			       array_size(set->nr_kvm, sizeof(*regions)));
+	if (IS_ERR(regions))
+		return PTR_ERR(regions);
+	err = virtio_mem_xlate_user_set_kvm(item->user, regions, set->nr_kvm);
+	kvfree(regions);
+	return err;
+}
+
+static int copy(const struct virtio_mem_xlate_view *view, const struct test_copy *copy)
+{
+	void __user *ubuf = u64_to_user_ptr(copy->buf);
+	struct virtio_driver_range driver;
+	void *buf;
+	int err;
+
+	err = virtio_driver_range_init(&driver, copy->gpa, copy->len);
+	if (err)
+		return err;
+	buf = vmemdup_user(ubuf, copy->len);
+	if (IS_ERR(buf))
+		return PTR_ERR(buf);
+	if (copy->to_guest)
+		err = virtio_mem_xlate_copy_to(view, driver, buf);
+	else
+		err = virtio_mem_xlate_copy_from(view, buf, driver);
+	if (!err && !copy->to_guest && copy_to_user(ubuf, buf, copy->len))
+		err = -EINVAL;
+	kvfree(buf);
+	return err;
+}
+
+static int hold(struct item *item, const struct test_hold *hold)
+{
+	CLASS(virtio_mem_xlate_view, view)(item->xlate);
+	int err = copy(&view, &hold->copy);
+
+	msleep(hold->ms);
+	return err ?: copy(&view, &hold->copy);
+}
+
+#define READ_SIZE	64
+
+static u64 read_all(struct virtio_device_range device)
+{
+	const u64 *words = virtio_device_range_array(device, u64, READ_SIZE / sizeof(u64));
+	u64 sum = 0;
+	int i;
+
+	for (i = 0; words && i < READ_SIZE / sizeof(u64); i++)
+		sum += READ_ONCE(words[i]);
+	return sum;
+}
+
+static int bench(struct item *item, struct test_bench *bench)
+{
+	u64 reads = div_u64(bench->size, READ_SIZE), random = 1, sum = 0, i;
+	ktime_t start = ktime_get();
+	int err = 0;
+
+	for (i = 0; i < bench->count && !err; i++) {
+		CLASS(virtio_mem_xlate_view, view)(item->xlate);
+		struct virtio_driver_range driver = { .len = READ_SIZE };
+		struct virtio_device_range device;
+
+		random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+		driver.start = mul_u64_u32_shr(reads, random >> 32, 32) * READ_SIZE;
+		err = virtio_mem_xlate_range(&view, driver, VIRTIO_MEM_XLATE_READ, &device);
+		sum += read_all(device);
+		if (i % 4096 == 0)
+			cond_resched();
+	}
+	bench->ns = ktime_to_ns(ktime_sub(ktime_get(), start));
+	OPTIMIZER_HIDE_VAR(sum);
+	return err;
+}
+
+/* Writes a byte by the kernel's mapping: -EFAULT if that is read-only. */
+static int poke(struct item *item)
+{
+	char *kva = virtio_mem_xlate_user_kva(item->stretch);
+	char byte = 'p';
+
+	/* User-mode Linux would die of it. */
+	if (IS_ENABLED(CONFIG_UML))
+		return -EOPNOTSUPP;
+	pagefault_disable();
+	__put_kernel_nofault(kva, &byte, char, err_fault);
+	pagefault_enable();
+	return 0;
+err_fault:
+	pagefault_enable();
+	return -EFAULT;
+}
+
+static int unpin_atomic(struct xarray *items, u32 id)
+{
+	int err;
+
+	preempt_disable();
+	err = undo(items, id);
+	preempt_enable();
+	return err;
+}
+
+static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct xarray *items = file->private_data;
+	void __user *uarg = (void __user *)arg;
+	union {
+		u32 id;
+		struct test_pin pin;
+		struct test_set set;
+		struct test_copy copy;
+		struct test_hold hold;
+		struct test_bench bench;
+	} req = {};
+	struct item *item;
+	int ret;
+
+	if (!_IOC_SIZE(cmd))
+		req.id = arg;
+	else if (_IOC_SIZE(cmd) > sizeof(req) || copy_from_user(&req, uarg, _IOC_SIZE(cmd)))
+		return -EINVAL;
+
+	switch (cmd) {
+	case TEST_PIN:
+		ret = pin(items, &req.pin);
+		goto out;
+	case TEST_CREATE:
+		return create(items, arg);
+	case TEST_UNDO:
+		return undo(items, arg);
+	case TEST_UNPIN_ATOMIC:
+		return unpin_atomic(items, arg);
+	}
+
+	item = xa_load(items, req.id);
+	if (!item)
+		return -ENOENT;
+	switch (cmd) {
+	case TEST_SET:
+		return item->user ? set(item, &req.set) : -EINVAL;
+	case TEST_HOLD:
+		return hold(item, &req.hold);
+	case TEST_COPY: {
+		CLASS(virtio_mem_xlate_view, view)(item->xlate);
+
+		return copy(&view, &req.copy);
+	}
+	case TEST_POKE:
+		return poke(item);
+	case TEST_BENCH:
+		ret = bench(item, &req.bench);
+		break;
+	default:
+		return -ENOTTY;
+	}
+out:
+	if (!ret && copy_to_user(uarg, &req, _IOC_SIZE(cmd)))
+		return -EINVAL;
+	return ret;
+}
+
+static int test_open(struct inode *inode, struct file *file)
+{
+	struct xarray *items = kmalloc(sizeof(*items), GFP_KERNEL);
+
+	if (!items)
+		return -ENOMEM;
+	xa_init_flags(items, XA_FLAGS_ALLOC);
+	file->private_data = items;
+	return 0;
+}
+
+static int test_release(struct inode *inode, struct file *file)
+{
+	struct xarray *items = file->private_data;
+	struct item *item;
+	unsigned long id;
+
+	xa_for_each(items, id, item)
+		undo(items, id);
+	xa_destroy(items);
+	kfree(items);
+	return 0;
+}
+
+static const struct file_operations test_fops = {
+	.owner = THIS_MODULE,
+	.open = test_open,
+	.release = test_release,
+	.unlocked_ioctl = test_ioctl,
+};
+
+static struct miscdevice test_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "virtio_mem_xlate_user_test",
+	.fops = &test_fops,
+};
+module_misc_device(test_device);
+
+MODULE_DESCRIPTION("Tests of virtio_mem_xlate_user, by a program's own memory");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Page faults that take long, or for ever. */
+#include "test.h"
+
+#define SIZE	(16 * PAGE)
+#define GPA	0x100000000UL
+
+static struct kvm_region region(__u64 gpa, void *mem, size_t size)
+{
+	return (struct kvm_region){
+		.guest_phys_addr = gpa, .memory_size = size, .userspace_addr = (uintptr_t)mem,
+	};
+}
+
+struct setter {
+	int id, ret;
+	struct kvm_region regions[2];
+	bool done;
+	pthread_t thread;
+};
+
+static void *set_in_thread(void *arg)
+{
+	struct setter *setter = arg;
+
+	setter->ret = set_kvm(setter->id, setter->regions, 2);
+	WRITE_ONCE(setter->done, true);
+	return NULL;
+}
+
+/* A table whose second region nobody resolves yet. */
+static void *stall_a_set(struct setter *setter, char *there, char *missing, int uffd)
+{
+	void *fault = NULL;
+
+	setter->regions[0] = region(0, there, SIZE);
+	setter->regions[1] = region(GPA, missing, SIZE);
+	pthread_create(&setter->thread, NULL, set_in_thread, setter);
+	CHECK(userfault_wait(uffd, 10000, &fault));
+	CHECK(!READ_ONCE(setter->done));
+	return fault;
+}
+
+static void resolve_all(int uffd, char *mem, char *contents)
+{
+	size_t at;
+
+	for (at = 0; at < SIZE; at += PAGE)
+		userfault_resolve(uffd, mem + at, contents + at);
+}
+
+/* Stalled, it keeps nobody from anything: not from translation, nor from setting any table. */
+static void stall_userfault(void)
+{
+	char *there = map_anon(SIZE), *missing = map_anon(SIZE), *contents = map_anon(SIZE);
+	struct kvm_region old = region(0, there, SIZE),
+		other = region(GPA, there, SIZE);
+	struct setter setter = {};
+	int uffd = userfaultfd_for(missing, SIZE), second, id;
+	__u64 start_ns;
+
+	fill(there, SIZE, 1);
+	fill(contents, SIZE, 2);
+	setter.id = create(0);
+	second = create(0);
+	CHECK_EQ(set_kvm(setter.id, &old, 1), 0);
+	stall_a_set(&setter, there, missing, uffd);
+
+	start_ns = now_ns();
+	CHECK(guest_is_filled(setter.id, 0, SIZE, 1));
+	CHECK_EQ(copy_from(setter.id, GPA, contents, 1), -EFAULT);
+	CHECK_EQ(set_kvm(second, &other, 1), 0);
+	CHECK(guest_is_filled(second, GPA, SIZE, 1));
+	id = pin(there, SIZE, RW, 0);
+	CHECK(id > 0);
+	CHECK_EQ(undo(id), 0);
+	/* The same table, too: whoever finishes last wins. */
+	CHECK_EQ(set_kvm(setter.id, &other, 1), 0);
+	CHECK(guest_is_filled(setter.id, GPA, SIZE, 1));
+	CHECK_EQ(copy_from(setter.id, 0, contents, 1), -EFAULT);
+	CHECK(now_ns() - start_ns < 5000000000);
+	CHECK(!READ_ONCE(setter.done));
+
+	fill(contents, SIZE, 2);
+	resolve_all(uffd, missing, contents);
+	pthread_join(setter.thread, NULL);
+	CHECK_EQ(setter.ret, 0);
+	CHECK(guest_is_filled(setter.id, 0, SIZE, 1));
+	CHECK(guest_is_filled(setter.id, GPA, SIZE, 2));
+	CHECK_EQ(undo(setter.id), 0);
+	CHECK_EQ(undo(second), 0);
+}
+
+struct stalled {
+	int id;
+	bool yes;
+};
+
+static void child_stalls(void *arg)
+{
+	char *there = map_anon(SIZE), *missing = map_anon(SIZE);
+	struct stalled *stalled = arg;
+	struct setter setter = { .id = stalled->id };
+	int uffd = userfaultfd_for(missing, SIZE);
+
+	stall_a_set(&setter, there, missing, uffd);
+	WRITE_ONCE(stalled->yes, true);
+	pthread_join(setter.thread, NULL);
+}
+
+/* Stalled for ever, it can be killed, and the old table is in force. */
+static void stall_killed(void)
+{
+	struct stalled *stalled = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	char *there = map_anon(SIZE);
+	struct kvm_region old = region(0, there, SIZE);
+	struct counters before;
+	__u64 start_ns;
+	int i, id;
+	pid_t pid;
+
+	fill(there, SIZE, 1);
+	id = create(0);
+	stalled->id = id;
+	CHECK_EQ(set_kvm(id, &old, 1), 0);
+	before = counters();
+	pid = start(child_stalls, stalled);
+	for (i = 0; !READ_ONCE(stalled->yes) && i < 1000; i++)
+		usleep(10000);
+	CHECK(i < 1000);
+	usleep(50000);
+	CHECK_EQ(waitpid(pid, NULL, WNOHANG), 0);
+	start_ns = now_ns();
+	kill(pid, SIGKILL);
+	CHECK_EQ(finish(pid), SIGKILL);
+	CHECK(now_ns() - start_ns < 5000000000);
+	CHECK_COUNTERS(before);
+	CHECK(guest_is_filled(id, 0, SIZE, 1));
+	CHECK_EQ(undo(id), 0);
+}
+
+static size_t big(void)
+{
+	return uml ? GIB / 8 : quick ? GIB / 4 : GIB;
+}
+
+struct much {
+	unsigned int flags;
+	__u64 pin_ns;	/* 0: not done */
+};
+
+static void child_pins_much(void *arg)
+{
+	struct much *much = arg;
+	__u64 start_ns = now_ns();
+	char *mem = map_anon(big());
+	int id = pin(mem, big(), RW, much->flags);
+
+	much->pin_ns = now_ns() - start_ns;
+	CHECK(id > 0);
+	CHECK_EQ(undo(id), 0);
+}
+
+/* Killed when a part is pinned, the process is gone, and the rest never was. */
+static void stall_big(void)
+{
+	struct much *much = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	long pages = big() / PAGE, pinned;
+	struct counters before;
+	__u64 pin_ns, killed_ns;
+	pid_t pid;
+
+	for (much->flags = 0; much->flags <= TEST_PIECES; much->flags++) {
+		before = counters();
+		CHECK_EQ(finish(start(child_pins_much, much)), 0);
+		CHECK_COUNTERS(before);
+		pin_ns = much->pin_ns;
+		CHECK(pin_ns);
+
+		before = counters();
+		much->pin_ns = 0;
+		pid = start(child_pins_much, much);
+		while (counters().acquired - before.acquired < pages / 16 &&
+		       !waitpid(pid, NULL, WNOHANG))
+			usleep(1000);
+		kill(pid, SIGKILL);
+		killed_ns = now_ns();
+		CHECK_EQ(finish(pid), SIGKILL);
+		killed_ns = now_ns() - killed_ns;
+		CHECK_EQ(much->pin_ns, 0);
+		pinned = counters().acquired - before.acquired;
+		CHECK(pinned < pages * 3 / 4);
+		CHECK_COUNTERS(before);
+		tell("%ld pages in %s: pinned in %ld ms; killed after %ld, gone %ld ms later",
+		     pages, much->flags ? "pieces" : "one piece", (long)pin_ns / 1000000,
+		     pinned, (long)killed_ns / 1000000);
+	}
+}
+
+const struct test stall_tests[] = {
+	{ "stall: userfaultfd stops nobody else", stall_userfault },
+	{ "stall: userfaultfd, killed", stall_killed },
+	{ "stall: 1 GiB, killed", stall_big },
+	{}
+};

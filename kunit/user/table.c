@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A VMM's whole table. */
+#include "test.h"
+
+#define SIZE	(16 * PAGE)
+#define PAGES	((long)(SIZE / PAGE))
+#define MAX	16
+
+static struct kvm_region region(__u64 gpa, void *mem, size_t size)
+{
+	return (struct kvm_region){
+		.guest_phys_addr = gpa, .memory_size = size, .userspace_addr = (uintptr_t)mem,
+	};
+}
+
+static int set_vhost(int id, const struct kvm_region *regions, unsigned int nr,
+		     unsigned int padding)
+{
+	struct {
+		struct vhost_memory head;
+		struct vhost_memory_region regions[MAX];
+	} memory = { .head = { .nregions = nr, .padding = padding } };
+	struct test_set req = { .id = id, .vhost = (uintptr_t)&memory };
+	unsigned int i;
+
+	for (i = 0; i < nr && i < MAX; i++)
+		memory.regions[i] = (struct vhost_memory_region){
+			.guest_phys_addr = regions[i].guest_phys_addr,
+			.memory_size = regions[i].memory_size,
+			.userspace_addr = regions[i].userspace_addr,
+		};
+	return ioctl(dev, TEST_SET, &req) ? -errno : 0;
+}
+
+static char *filled_memory(unsigned int seed)
+{
+	char *mem = map_anon(SIZE);
+
+	fill(mem, SIZE, seed);
+	return mem;
+}
+
+static void table_vhost(void)
+{
+	struct kvm_region regions[] = {
+		region(GIB, filled_memory(1), SIZE), region(0, filled_memory(2) + 5, SIZE - 10),
+	};
+	struct test_set req = { .id = create(0) };
+	char *mem, byte = 'v';
+
+	CHECK(req.id > 0);
+	CHECK_EQ(set_vhost(req.id, regions, 2, 0), 0);
+	CHECK(guest_is_filled(req.id, GIB, SIZE, 1));
+	CHECK_EQ(copy_to(req.id, 0, &byte, 1), 0);
+	CHECK_EQ(*(char *)regions[1].userspace_addr, 'v');
+	CHECK_EQ(copy_from(req.id, SIZE - 11, &byte, 1), 0);
+	CHECK_EQ(copy_from(req.id, SIZE - 10, &byte, 1), -EFAULT);
+
+	CHECK_EQ(set_vhost(req.id, regions, 2, 1), -EOPNOTSUPP);
+	CHECK_EQ(set_vhost(req.id, regions, -1, 0), -ENOSPC);
+	req.vhost = 8;
+	CHECK_EQ(ioctl(dev, TEST_SET, &req), -1);
+	CHECK_EQ(errno, EFAULT);
+	/* The table itself ends where memory does. */
+	mem = map_anon(2 * PAGE);
+	munmap(mem + PAGE, PAGE);
+	req.vhost = (uintptr_t)mem + PAGE - sizeof(struct vhost_memory);
+	((struct vhost_memory *)(uintptr_t)req.vhost)->nregions = 1;
+	CHECK_EQ(ioctl(dev, TEST_SET, &req), -1);
+	CHECK_EQ(errno, EFAULT);
+	CHECK(guest_is_filled(req.id, GIB, SIZE, 1));
+
+	CHECK_EQ(set_vhost(req.id, regions, 0, 0), 0);
+	CHECK_EQ(copy_from(req.id, GIB, &byte, 1), -EFAULT);
+	CHECK_EQ(counters().vm_pin, 0);
+	CHECK_EQ(undo(req.id), 0);
+}
+
+static void table_kvm_flags(void)
+{
+	char *mem = filled_memory(1), byte = 'k';
+	struct kvm_region regions[] = { region(0, mem, SIZE),
+					region(SIZE, filled_memory(2), SIZE) };
+	int id = create(0);
+
+	regions[0].flags = KVM_MEM_READONLY;
+	regions[1].flags = KVM_MEM_LOG_DIRTY_PAGES;
+	mprotect(mem, SIZE, PROT_READ);
+	CHECK_EQ(set_kvm(id, regions, 2), 0);
+	CHECK(guest_is_filled(id, 0, SIZE, 1));
+	CHECK_EQ(copy_to(id, 0, &byte, 1), -EPERM);
+	CHECK_EQ(copy_to(id, SIZE, &byte, 1), 0);
+
+	/* No longer read-only is no longer the same. */
+	regions[0].flags = 0;
+	CHECK_EQ(set_kvm(id, regions, 2), -EFAULT);
+	mprotect(mem, SIZE, PROT_READ | PROT_WRITE);
+	CHECK_EQ(set_kvm(id, regions, 2), 0);
+	CHECK_EQ(copy_to(id, 0, &byte, 1), 0);
+	CHECK_EQ(mem[0], 'k');
+	regions[0].flags = 4;
+	CHECK_EQ(set_kvm(id, regions, 2), -EINVAL);
+	regions[0] = region(0, mem, 0);
+	CHECK_EQ(set_kvm(id, regions, 2), -EINVAL);
+	regions[0] = region(-SIZE, mem, SIZE + 1);
+	CHECK_EQ(set_kvm(id, regions, 2), -EINVAL);
+	CHECK_EQ(copy_from(id, 0, &byte, 1), 0);
+	CHECK_EQ(undo(id), 0);
+}
+
+/* Pages pinned by a call that sets a table. */
+static long pinned_by(int id, struct kvm_region *regions, unsigned int nr, int want)
+{
+	struct counters before = counters();
+
+	CHECK_EQ(set_kvm(id, regions, nr), want);
+	return counters().acquired - before.acquired;
+}
+
+static void table_keeps(void)
+{
+	char *a = filled_memory(1), *b = filled_memory(2), *c = filled_memory(3);
+	struct kvm_region regions[] = { region(0, a, SIZE), region(GIB, b, SIZE),
+					region(2 * GIB, c, SIZE) };
+	struct kvm_region swapped[] = { regions[2], regions[0], regions[1] };
+	struct counters before = counters();
+	unsigned int flags;
+	int id;
+
+	for (flags = 0; flags <= 1; flags++) {
+		id = create(flags);
+		CHECK_EQ(pinned_by(id, regions, 2, 0), 2 * PAGES);
+		CHECK_EQ(pinned_by(id, regions, 2, 0), 0);
+		CHECK_EQ(pinned_by(id, regions, 3, 0), PAGES);
+		CHECK_EQ(pinned_by(id, swapped, 3, 0), 0);
+		/* Elsewhere in the guest, and once more. */
+		regions[0].guest_phys_addr = 3 * GIB;
+		CHECK_EQ(pinned_by(id, regions, 3, 0), 0);
+		CHECK(guest_is_filled(id, 3 * GIB, SIZE, 1));
+		CHECK_EQ(copy_from(id, 0, a, 1), -EFAULT);
+		swapped[0] = region(0, a, SIZE);
+		swapped[1] = region(GIB, a, SIZE);
+		CHECK_EQ(pinned_by(id, swapped, 2, 0), 0);
+		CHECK(guest_is_filled(id, 0, SIZE, 1));
+		CHECK(guest_is_filled(id, GIB, SIZE, 1));
+		CHECK_EQ(counters().pinned - before.pinned, PAGES);
+		/* New at two addresses is pinned once. */
+		swapped[0] = region(0, b, SIZE);
+		swapped[1] = region(GIB, b, SIZE);
+		CHECK_EQ(pinned_by(id, swapped, 2, 0), PAGES);
+		CHECK(guest_is_filled(id, GIB, SIZE, 2));
+		/* Another size or start is another stretch. */
+		swapped[0] = region(0, b, SIZE - 1);
+		CHECK_EQ(pinned_by(id, swapped, 1, 0), PAGES);
+		swapped[0] = region(0, b + 1, SIZE - 1);
+		CHECK_EQ(pinned_by(id, swapped, 1, 0), PAGES);
+		CHECK_EQ(counters().pinned - before.pinned, PAGES);
+		CHECK_EQ(counters().vm_pin - before.vm_pin, SIZE >> 10);
+
+		/* Kept is kept: what is now at its address is another page. */
+		swapped[0] = region(0, c, SIZE);
+		CHECK_EQ(pinned_by(id, swapped, 1, 0), PAGES);
+		madvise(c, SIZE, MADV_DONTNEED);
+		fill(c, SIZE, 7);
+		CHECK_EQ(pinned_by(id, swapped, 1, 0), 0);
+		CHECK(guest_is_filled(id, 0, SIZE, 3));
+		CHECK_EQ(set_kvm(id, NULL, 0), 0);
+		CHECK_EQ(pinned_by(id, swapped, 1, 0), PAGES);
+		CHECK(guest_is_filled(id, 0, SIZE, 7));
+		CHECK_EQ(undo(id), 0);
+		CHECK_COUNTERS(before);
+
+		fill(c, SIZE, 3);
+		regions[0] = region(0, a, SIZE);
+		swapped[0] = regions[2];
+		swapped[1] = regions[0];
+	}
+}
+
+struct sharer {
+	int id;
+	char *mem;
+};
+
+static void child_sets(void *arg)
+{
+	int id = ((struct sharer *)arg)->id;
+	char *mem = ((struct sharer *)arg)->mem;
+	struct kvm_region regions[] = { region(0, mem, SIZE) };
+
+	/* The same address, but another process's memory. */
+	fill(mem, SIZE, 5);
+	CHECK_EQ(pinned_by(id, regions, 1, 0), PAGES);
+	CHECK(guest_is_filled(id, 0, SIZE, 5));
+	CHECK_EQ(counters().vm_pin, SIZE >> 10);
+	if (failed)
+		_exit(1);
+}
+
+static void table_of_another_process(void)
+{
+	struct sharer sharer = { create(0), filled_memory(1) };
+	struct kvm_region regions[] = { region(0, sharer.mem, SIZE) };
+	struct counters before = counters();
+
+	CHECK_EQ(set_kvm(sharer.id, regions, 1), 0);
+	CHECK_EQ(finish(start(child_sets, &sharer)), 0);
+	CHECK_EQ(counters().vm_pin, 0);
+	CHECK(guest_is_filled(sharer.id, 0, SIZE, 5));
+	CHECK_EQ(undo(sharer.id), 0);
+	CHECK_COUNTERS(before);
+}
+
+/* Whatever fails, the old table is in force and every counter as it was. */
+static void table_failures(void)
+{
+	char *a = filled_memory(1), *b = filled_memory(2), *holed = filled_memory(3);
+	struct kvm_region old[] = { region(0, a, SIZE), region(GIB, b, SIZE) };
+	struct kvm_region new[] = {
+		region(0, filled_memory(4), SIZE), region(GIB, b, SIZE), region(2 * GIB, a, SIZE),
+		region(3 * GIB, filled_memory(5), SIZE),
+	};
+	struct kvm_region bad;
+	struct counters before;
+	unsigned int i;
+	int id;
+
+	become_user(6 * PAGES);
+	munmap(holed + SIZE - PAGE, PAGE);
+	id = create(0);
+	CHECK_EQ(set_kvm(id, old, 2), 0);
+	before = counters();
+	for (i = 0; i < 4; i++) {
+		bad = new[i];
+		new[i].userspace_addr = (uintptr_t)holed;
+		CHECK_EQ(set_kvm(id, new, 4), -EFAULT);
+		CHECK_EQ(set_vhost(id, new, 4, 0), -EFAULT);
+		CHECK_COUNTERS(before);
+		new[i] = bad;
+		/* A byte shared: seen when all has been pinned. */
+		new[i].guest_phys_addr = new[(i + 1) % 4].guest_phys_addr + SIZE - 1;
+		CHECK_EQ(set_kvm(id, new, 4), -EEXIST);
+		CHECK_COUNTERS(before);
+		new[i] = bad;
+		/* Two pages over the limit. */
+		new[i] = region(new[i].guest_phys_addr, map_anon(4 * SIZE), 4 * SIZE);
+		CHECK_EQ(set_kvm(id, new, 4), -ENOMEM);
+		CHECK_COUNTERS(before);
+		new[i] = bad;
+		CHECK(guest_is_filled(id, 0, SIZE, 1));
+		CHECK(guest_is_filled(id, GIB, SIZE, 2));
+		CHECK_EQ(copy_from(id, 2 * GIB, holed, 1), -EFAULT);
+	}
+	/* Old and new fit together, and then only the new is charged. */
+	CHECK_EQ(set_kvm(id, new, 4), 0);
+	CHECK_EQ(counters().vm_pin, 4 * SIZE >> 10);
+	CHECK(guest_is_filled(id, 3 * GIB, SIZE, 5));
+	CHECK_EQ(undo(id), 0);
+	CHECK_EQ(counters().vm_pin, 0);
+}
+
+struct holder {
+	struct test_hold req;
+	int ret;
+	pthread_t thread;
+};
+
+static void *hold_in_thread(void *arg)
+{
+	struct holder *holder = arg;
+
+	holder->ret = ioctl(dev, TEST_HOLD, &holder->req);
+	return NULL;
+}
+
+/* Waits until the view is held; returns when that was. */
+static __u64 hold_view(struct holder *holder, int id, char *buf)
+{
+	int i;
+
+	holder->req.copy = (struct test_copy){ .id = id, .len = SIZE, .buf = (uintptr_t)buf };
+	holder->req.ms = 1000;
+	memset(buf, 0, SIZE);
+	pthread_create(&holder->thread, NULL, hold_in_thread, holder);
+	for (i = 0; !is_filled(buf, SIZE, 1) && i < 1000; i++)
+		usleep(10000);
+	CHECK(i < 1000);
+	memset(buf, 0, SIZE);
+	return now_ns();
+}
+
+static void check_waited(struct holder *holder, __u64 held_ns, const char *buf)
+{
+	CHECK(now_ns() - held_ns > 500000000);
+	pthread_join(holder->thread, NULL);
+	CHECK_EQ(holder->ret, 0);
+	CHECK(is_filled(buf, SIZE, 1));
+}
+
+/* What is gone from the table is unpinned only when no view sees it. */
+static void table_views(void)
+{
+	char *mem, *buf = map_anon(SIZE), *other = filled_memory(2);
+	struct kvm_region regions[2] = { {}, region(GIB, other, SIZE) };
+	struct counters before = counters();
+	struct holder holder;
+	__u64 held_ns;
+	int id = create(0), i;
+
+	for (i = 0; i < 2; i++) {
+		mem = filled_memory(1);
+		regions[0] = region(0, mem, SIZE);
+		CHECK_EQ(set_kvm(id, regions, 1), 0);
+		held_ns = hold_view(&holder, id, buf);
+		munmap(mem, SIZE);
+		CHECK_EQ(counters().pinned - before.pinned, PAGES);
+		if (!i)
+			CHECK_EQ(set_kvm(id, regions + 1, 1), 0);
+		else
+			CHECK_EQ(undo(id), 0);
+		check_waited(&holder, held_ns, buf);
+	}
+}
+
+/* Random tables, every other failing, against what they should be. */
+static void table_random(void)
+{
+	static char *mem[MAX];
+	struct kvm_region regions[MAX], old[MAX];
+	unsigned int i, nr, nr_old = 0, round, rounds = quick ? 100 : 1000, failures = 0;
+	struct counters before;
+	int id = create(0), err;
+	__u64 r;
+
+	for (i = 0; i < MAX; i++)
+		mem[i] = filled_memory(i);
+	before = counters();
+	for (round = 0; round < rounds; round++) {
+		nr = random_u64() % MAX;
+		for (i = 0; i < nr; i++) {
+			r = random_u64();
+			regions[i] = region(i * GIB, mem[r % MAX], SIZE);
+			regions[i].flags = r >> 8 & 1 ? KVM_MEM_READONLY : 0;
+		}
+		if (nr && round % 2) {
+			if (random_u64() % 2)
+				regions[random_u64() % nr].userspace_addr = PAGE;
+			else
+				regions[nr - 1].guest_phys_addr =
+					nr > 1 ? SIZE - 1 : -1UL;
+		}
+		err = set_kvm(id, regions, nr);
+		if (err)
+			failures++;
+		else
+			memcpy(old, regions, sizeof(old));
+		if (!err)
+			nr_old = nr;
+		CHECK_EQ(!!err, round % 2 && nr);
+		for (i = 0; i < MAX; i++) {
+			if (i >= nr_old) {
+				CHECK_EQ(copy_from(id, i * GIB, &r, 1), -EFAULT);
+				continue;
+			}
+			CHECK(!copy_from(id, i * GIB + SIZE - 8, &r, 8) &&
+			      !memcmp(&r, (char *)(uintptr_t)old[i].userspace_addr + SIZE - 8, 8));
+			CHECK_EQ(copy_to(id, i * GIB + SIZE - 8, &r, 8),
+				 old[i].flags ? -EPERM : 0);
+		}
+	}
+	tell("random tables: %u, %u of them failed as they should", rounds, failures);
+	CHECK_EQ(set_kvm(id, NULL, 0), 0);
+	CHECK_COUNTERS(before);
+	CHECK_EQ(undo(id), 0);
+}
+
+static int race_id;
+static bool race_over;
+static struct kvm_region race_tables[2][2];
+static unsigned long race_sets, race_reads, race_mixed;
+
+static void *race_setter(void *arg)
+{
+	unsigned int i, rounds = quick ? 100 : 1000;
+
+	for (i = 0; i < rounds; i++)
+		if (!set_kvm(race_id, race_tables[((uintptr_t)arg + i) % 2], 2))
+			__atomic_add_fetch(&race_sets, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void *race_reader(void *arg)
+{
+	char two[2];
+
+	(void)arg;
+	/* The last byte of one region and the first of the next. */
+	while (!READ_ONCE(race_over)) {
+		if (copy_from(race_id, SIZE - 1, two, 2))
+			two[0] = ~two[1];
+		race_mixed += two[0] != two[1];
+		race_reads++;
+	}
+	return NULL;
+}
+
+/* Two set, one reads: never half of each. */
+static void table_race(void)
+{
+	pthread_t setters[2], reader;
+	struct counters before = counters();
+	uintptr_t t;
+	char *mem;
+
+	for (t = 0; t < 2; t++) {
+		mem = map_anon(2 * SIZE);
+		memset(mem, 'a' + t, 2 * SIZE);
+		race_tables[t][0] = region(0, mem, SIZE);
+		race_tables[t][1] = region(SIZE, mem + SIZE, SIZE);
+	}
+	race_id = create(0);
+	CHECK_EQ(set_kvm(race_id, race_tables[0], 2), 0);
+	pthread_create(&reader, NULL, race_reader, NULL);
+	for (t = 0; t < 2; t++)
+		pthread_create(&setters[t], NULL, race_setter, (void *)t);
+	for (t = 0; t < 2; t++)
+		pthread_join(setters[t], NULL);
+	WRITE_ONCE(race_over, true);
+	pthread_join(reader, NULL);
+	tell("table race: %lu sets, %lu reads, %lu of a mixture", race_sets, race_reads,
+	     race_mixed);
+	CHECK_EQ(race_sets, quick ? 200 : 2000);
+	CHECK(race_reads);
+	CHECK_EQ(race_mixed, 0);
+	CHECK_EQ(counters().pinned - before.pinned, 2 * PAGES);
+	CHECK_EQ(undo(race_id), 0);
+}
+
+const struct test table_tests[] = {
+	{ "table: as VHOST_SET_MEM_TABLE", table_vhost },
+	{ "table: flags of KVM's regions", table_kvm_flags },
+	{ "table: unchanged stretches are kept", table_keeps },
+	{ "table: another process's", table_of_another_process },
+	{ "table: failures change nothing", table_failures },
+	{ "table: waits for views", table_views },
+	{ "table: random, against a model", table_random },
+	{ "table: two set, one reads", table_race },
+	{}
+};

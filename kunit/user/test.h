@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the parts of the test program share. */
+#ifndef _USER_TEST_H
+#define _USER_TEST_H
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/kvm.h>
+#include <linux/vhost_types.h>
+
+#include "device.h"
+
+#define kvm_region	kvm_userspace_memory_region
+
+#define READ	1
+#define WRITE	2
+#define RW	3
+
+#define PAGE	4096UL
+#define HUGE	(2UL << 20)
+#define GIB	(512 * HUGE)
+/* What other threads and processes write. */
+#define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define WRITE_ONCE(x, value)	__atomic_store_n(&(x), value, __ATOMIC_RELEASE)
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* A part of the program, run in a process of its own, which must leave everything as it was. */
+struct test {
+	const char *name;
+	void (*run)(void);
+};
+
+extern const struct test contents_tests[], refuse_tests[], life_tests[], limit_tests[],
+	stall_tests[], table_tests[], fault_tests[], bench_tests[];
+
+/* How it is run. */
+extern bool quick;	/* fewer rounds */
+extern bool uml;	/* little memory, no huge pages, one processor */
+extern int dev;		/* the test module's device */
+extern bool failed;	/* something that was checked */
+/* What life_exec() becomes; returns the exit status. */
+int life_after_exec(int fd, int id);
+
+#define CHECK(cond)	check(cond, __FILE__, __LINE__, #cond)
+#define CHECK_EQ(a, b)	check_eq((long)(a), (long)(b), __FILE__, __LINE__, #a)
+#define FAIL(...) do {						\
+	char text[256];						\
+								\
+	snprintf(text, sizeof(text), __VA_ARGS__);		\
+	check(false, __FILE__, __LINE__, text);			\
+} while (0)
+void check(bool cond, const char *file, int line, const char *text);
+void check_eq(long got, long want, const char *file, int line, const char *what);
+/* The test cannot be run here; ends its process. */
+_Noreturn void skip(const char *why);
+/* A line for the log. */
+#define tell(...) do {						\
+	printf("note    ");					\
+	printf(__VA_ARGS__);					\
+	printf("\n");						\
+	fflush(stdout);						\
+} while (0)
+
+/* What must be as before. */
+struct counters {
+	long pinned;		/* nr_foll_pin_acquired - nr_foll_pin_released */
+	long acquired;		/* nr_foll_pin_acquired, which only grows */
+	long areas;		/* in /proc/vmallocinfo, of our modules */
+	long vm_pin, vm_lck;	/* KiB, of this process */
+	long slab;		/* KiB, unreclaimable */
+};
+
+struct counters counters(void);
+void counters_server(void);	/* call this first */
+/* Fails unless the counters are as in @before, at once or soon. */
+#define CHECK_COUNTERS(before)	check_counters(before, __FILE__, __LINE__)
+void check_counters(struct counters before, const char *file, int line);
+
+__u64 now_ns(void);
+long read_number(const char *path, const char *key);
+bool write_file(const char *path, const char *text);
+__u64 random_u64(void);	/* of a fixed seed */
+
+/* Memory.  Each page has a pattern of its own that @seed changes. */
+void *map(size_t size, int prot, int flags, int fd);
+void *map_anon(size_t size);	/* small pages only */
+void *map_huge_anon(size_t size);	/* transparent huge pages, if there are any */
+int new_memfd(size_t size, unsigned int flags);
+void fill(void *mem, size_t size, unsigned int seed);
+bool is_filled(const void *mem, size_t size, unsigned int seed);
+
+/* The device: 0 or an id, else -errno. */
+int pin_on(int fd, struct test_pin *req);
+int pin(void *mem, __u64 size, unsigned int access, unsigned int flags);
+int undo(int id);
+int create(unsigned int flags);
+int set_kvm(int id, struct kvm_region *regions, unsigned int nr);
+int copy_on(int fd, int id, bool to_guest, __u64 gpa, void *buf, __u64 len);
+int copy_from(int id, __u64 gpa, void *buf, __u64 len);
+int copy_to(int id, __u64 gpa, void *buf, __u64 len);
+/* Does translation from @gpa on give what fill() put there? */
+bool guest_is_filled(int id, __u64 gpa, size_t size, unsigned int seed);
+
+/* Runs @run in a child, returns its wait status. */
+pid_t start(void (*run)(void *arg), void *arg);
+int finish(pid_t pid);
+/* Becomes a user without CAP_IPC_LOCK who may lock @pages pages. */
+void become_user(unsigned long pages);
+
+int userfaultfd_for(void *mem, size_t size);
+void userfault_resolve(int uffd, void *page, const void *contents);
+bool userfault_wait(int uffd, int timeout_ms, void **addr);
+
+#endif /* _USER_TEST_H */

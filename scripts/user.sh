@@ -1,0 +1,136 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Tests virtio_mem_xlate_user; see usage().
+. "$(dirname "$0")/boot.sh"
+
+usage() {
+	cat <<'END'
+usage: user.sh [--quick] [--qemu | --uml] VERSION [NAME...]
+
+Tests how a process's memory is pinned and translated, on Debian's kernel
+VERSION (6.12 or 6.1) in QEMU, and on one built from its source for user-mode
+Linux with KASAN, lock debugging and fault injection.
+
+  --quick   fewer rounds, less memory, no benchmark; for make check
+  --qemu    only the first, --uml only the second
+  NAME      only the tests whose names begin so, such as "limit: L"
+END
+}
+
+quick='' where="qemu uml" version='' names=()
+for arg; do
+	case $arg in
+	--quick) quick=--quick ;;
+	--qemu | --uml) where=${arg#--} ;;
+	--help | -h) usage; exit ;;
+	-*) die "unknown option $arg (--help shows them)" ;;
+	*) if [ -z "$version" ]; then version=$arg; else names+=("${arg// /_}"); fi ;;
+	esac
+done
+[ -n "$version" ] || die "which kernel, 6.12 or 6.1? (--help shows the options)"
+if [ ${#names[@]} = 0 ] && [ -n "$quick" ]; then
+	names=(contents refuse life limit leaks stall table faults)
+fi
+
+need gcc libc6-dev e2fsprogs
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+# prepare ROOT ARGUMENT...: what is the same for both.
+prepare() {
+	local root=$1
+	shift
+	mkdir -p "$root"
+	gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$root/test" \
+		"$TOP"/kunit/user/{main,helpers,contents,refuse,life,limit,stall,table,fault,bench}.c
+	cp "$TOP/scripts/guest/user" "$root/run"
+	echo "$* $quick ${names[*]:-}" >"$root/arguments"
+}
+
+test_qemu() {
+	local built
+
+	built=$(build_modules "$version")
+	prepare "$tmp/qemu"
+	cp "$built"/virtio_mem_xlate*.ko "$built"/kunit/user/*.ko "$tmp/qemu"
+	truncate -s 16M "$tmp/disk"
+	/sbin/mke2fs -q -t ext4 "$tmp/disk"
+	BOOT_MODULES="virtio_pci virtio_blk ext4" BOOT_APPEND="secretmem.enable=1" \
+		boot "$version" "$tmp/qemu" "$1" "${LIMIT:-900}" -m 3G \
+		-drive "file=$tmp/disk,format=raw,if=virtio"
+}
+
+# A home for each checkout, so that two can be tested at once.
+build_uml() {
+	local source graft home config=()
+
+	need ccache flex bison bc libelf-dev libssl-dev python3
+	source=$(kernel_source "$version")
+	home=$CACHE/kunit-$(cksum <<<"$TOP" | cut -d' ' -f1)
+	graft=$home/graft-${source##*/}
+	uml=$home/user-$version
+	mkdir -p "$home"
+	[ "$version" = 6.1 ] || config+=(--kconfig_add=CONFIG_DEBUG_ATOMIC_SLEEP=y)
+	export CCACHE_BASEDIR=$home CCACHE_NOHASHDIR=1 CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache}
+	"$TOP/scripts/graft.sh" "$source" "$graft"
+	"$graft/tools/testing/kunit/kunit.py" build --build_dir="$uml" --jobs="$JOBS" \
+		--kunitconfig="$TOP/kunit/user/uml.config" \
+		--kunitconfig="$TOP/kunit/checkers.config" "${config[@]}" \
+		--make_options='CC=ccache gcc' --make_options='HOSTCC=ccache gcc' \
+		>"$uml.log" 2>&1 </dev/null || { tail -n 20 "$uml.log"; die "no kernel; see $uml.log"; }
+}
+
+boot_uml() {
+	local root=$1 log=$2
+
+	mkdir -p "$root"/{bin,proc,sys,dev,tmp} "$tmp/disk-of-host"
+	cp "$TOP/scripts/guest/init" "$root/init"
+	cp /bin/busybox "$root/bin"
+	ln -sf busybox "$root/bin/sh"
+	: >"$root/modules"
+	echo "$tmp/disk-of-host" >"$root/disk-of-host"
+	(cd "$root" && find . | cpio -o -H newc --quiet) >"$root.cpio"
+	timeout "${LIMIT:-900}" "$uml/linux" mem=768M initrd="$root.cpio" con0=fd:0,fd:1 con=null \
+		kasan_multi_shot loglevel=7 </dev/null >"$log" 2>&1 || echo "RESULT uml=$?" >>"$log"
+	sed -i 's,\r$,,' "$log"
+}
+
+# What must not be done is reported, and a report is seen.  6.1 has no such check here.
+canary_uml() {
+	prepare "$tmp/canary" --canary
+	boot_uml "$tmp/canary" "$1.canary"
+	if "$TOP/scripts/splat.sh" "$1.canary" | grep -q 'sleeping function called from invalid'; then
+		echo "ok      unpinning in atomic context is reported" >>"$1"
+	else
+		echo "not ok  unpinning in atomic context is not reported" >>"$1"
+	fi
+}
+
+test_uml() {
+	need busybox-static cpio
+	build_uml
+	prepare "$tmp/uml" --uml
+	boot_uml "$tmp/uml" "$1"
+	[ "$version" = 6.1 ] || [ ${#names[@]} = 1 ] || canary_uml "$1"
+	verdict "$1"
+}
+
+passed=0 failed=0
+for place in $where; do
+	log=$CACHE/user-$place-$version.log
+	echo "user $version: a process's memory, pinned and translated, in $place (log: $log)"
+	complaint=0
+	"test_$place" "$log" || complaint=1
+	grep -aE '^((not )?ok|skip|note) |^	' "$log" || :
+	if grep -a 'was never' "$log"; then
+		complaint=1
+	fi
+	p=$(grep -ac '^ok ' "$log" || :)
+	f=$(grep -ac '^not ok ' "$log" || :)
+	[ "$f" != 0 ] || [ "$p" != 0 ] || complaint=1
+	[ "$f" != 0 ] || f=$complaint
+	echo "user $version: in $place: $p passed, $f failed, $(grep -ac '^skip ' "$log" || :) skipped"
+	passed=$((passed + p)) failed=$((failed + f))
+done
+echo "user $version: $passed passed, $failed failed"
+[ "$failed" = 0 ]
