@@ -29,6 +29,9 @@ demo:
 check:
 	@scripts/check.sh
 
+check-all:
+	@scripts/check.sh --all
+
 check-user:
 	@rc=0; for version in 6.1 6.12; do scripts/user.sh $$version || rc=1; done; exit $$rc
 
@@ -68,8 +71,9 @@ help:
 	@echo '  coverage         - lines that the suites reach, in UML'
 	@echo
 	@echo 'Slower, or for a quiet machine:'
+	@echo '  check-all        - check, and check-user; 20 minutes more'
 	@echo '  check-user       - user memory: all tests, on 6.1 and 6.12, in QEMU and in UML'
 	@echo '  bench            - what a translation costs, against vhost, KVM and others'
 
-.PHONY: all modules modules_install clean kdir demo check check-user lint clamp kunit kunit-smp \
+.PHONY: all modules modules_install clean kdir demo check check-all check-user lint clamp kunit kunit-smp \
 	coverage bench help

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# check.sh: every check that belongs to `make check`, one after the other.
+# check.sh [--all]: every check that belongs to `make check`, or to `make check-all`,
+# one after the other.
 # A step passes what it counts and fails if it ends in any other way.
 . "$(dirname "$0")/common.sh"
 
 # What all the steps need, so that who is not root is told once.
 need gcc make perl python3 git kmod cpio xz-utils bc bison flex libelf-dev libssl-dev \
-	binutils ccache sparse lcov qemu-system-x86 busybox-static gcc-aarch64-linux-gnu gnuplot-nox \
+	binutils ccache sparse lcov qemu-system-x86 busybox-static gcc-aarch64-linux-gnu gnuplot-nox libc6-dev e2fsprogs \
 	linux-source-6.12 linux-source-6.1 linux-headers-6.12-amd64 linux-headers-amd64
 
 steps=(
@@ -19,7 +20,12 @@ steps=(
 	"kunit.sh --arch=x86_64 6.12"
 	"kunit.sh --coverage 6.12"
 	"../bench/run.sh --short"
+	"user.sh --quick --qemu 6.12"
+	"user.sh --quick --qemu 6.1"
 )
+if [ "${1:-}" = --all ]; then
+	steps+=("user.sh 6.12" "user.sh 6.1")
+fi
 passed=0 failed=0
 LOGS=$CACHE/check
 mkdir -p "$LOGS"
