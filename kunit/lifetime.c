@@ -132,14 +132,15 @@ static void update_waits_for_the_view(struct kunit *test)
 {
 	const struct update_case *c = test->param_value;
 	struct updater updater = { .update = c->update };
-	struct virtio_mem_xlate_slot slots[3];
+	struct virtio_mem_xlate_slot slots[8];	/* it is the last but one that goes */
 	struct virtio_mem_xlate_view old;
 	unsigned int ms, i;
 
 	updater.old = slot_of(filled(test));
-	slots[0] = (struct virtio_mem_xlate_slot){ GPA / 2, SIZE, filled(test), RW };
-	slots[1] = updater.old;
-	slots[2] = (struct virtio_mem_xlate_slot){ GPA * 2, SIZE, filled(test), RW };
+	for (i = 0; i < ARRAY_SIZE(slots); i++)
+		slots[i] = (struct virtio_mem_xlate_slot){ 2 * SIZE * i, SIZE, filled(test), RW };
+	slots[6] = updater.old;
+	slots[7].gpa = 2 * GPA;
 	updater.new = slot_of(filled(test));
 	init_completion(&updater.done);
 	updater.xlate = virtio_mem_xlate_register(slots, ARRAY_SIZE(slots));
