@@ -26,6 +26,9 @@ kdir:
 demo:
 	@scripts/demo.sh
 
+demo-guests:
+	@scripts/demo-guests.sh
+
 check:
 	@scripts/check.sh
 
@@ -71,9 +74,10 @@ help:
 	@echo '  coverage         - lines that the suites reach, in UML'
 	@echo
 	@echo 'Slower, or for a quiet machine:'
+	@echo '  demo-guests      - two stock QEMU/KVM guests on a cable, beside vhost-net (20 minutes)'
 	@echo '  check-all        - check, and check-user; 20 minutes more'
 	@echo '  check-user       - user memory: all tests, on 6.1 and 6.12, in QEMU and in UML'
 	@echo '  bench            - what a translation costs, against vhost, KVM and others'
 
-.PHONY: all modules modules_install clean kdir demo check check-all check-user lint clamp kunit kunit-smp \
-	coverage bench help
+.PHONY: all modules modules_install clean kdir demo demo-guests check check-all check-user lint clamp kunit \
+	kunit-smp coverage bench help

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A network cable between two guests: speaks vhost-net's ioctls as QEMU uses them.
+ * Each open of the device is an end, and the next open the other end:
+ *
+ *	exec 8<>/dev/virtio_mem_xlate_cable
+ *	qemu-system-x86_64 -netdev tap,id=net,script=no,vhost=on,vhostfd=8 ...
+ *
+ * QEMU takes from the tap what offloads to offer; no frame goes there.  Offer both
+ * ends the same, since vhost does not learn what a guest took.
+ *
+ * This file is the ABI; ring.c is a virtqueue; lane.c moves the frames.
+ */
+#include <linux/file.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/nospec.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vhost.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+
+#include <virtio_mem_xlate_user.h>
+
+#include "cable.h"
+
+#define FEATURES	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_NET_F_MRG_RXBUF) | \
+			 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | BIT_ULL(VIRTIO_RING_F_EVENT_IDX))
+
+/* As vhost-net numbers them. */
+enum { RX, TX, NR_QUEUES };
+
+struct end {
+	struct mutex lock;	/* serialises ioctls; taken before a lane's */
+	struct cable *cable;
+	struct virtio_mem_xlate_user *memory;	/* NULL: nobody is here */
+	struct vhost_memory *regions;		/* where in QEMU's memory the guest's is */
+	unsigned long nr_updates;
+};
+
+struct cable {
+	struct list_head list;
+	struct end ends[2];
+	struct lane lanes[2];
+};
+
+/* Guards the list, and who is at which end. */
+static DEFINE_MUTEX(cables_lock);
+static LIST_HEAD(cables);
+
+static struct lane *end_lane(struct end *end, unsigned int index)
+{
+	return &end->cable->lanes[(end == &end->cable->ends[1]) ^ (index == RX)];
+}
+
+static struct queue *end_queue(struct end *end, unsigned int index)
+{
+	return index == TX ? &end_lane(end, TX)->tx : &end_lane(end, RX)->rx;
+}
+
+/* Called as KVM leaves the guest, with interrupts off. */
+static int kick_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
+{
+	if (key_to_poll(key) & EPOLLIN)
+		lane_kick(container_of(wait, struct kick, wait)->lane);
+	return 0;
+}
+
+static void kick_poll(struct file *file, struct wait_queue_head *head, poll_table *table)
+{
+	struct kick *kick = container_of(table, struct kick, table);
+
+	kick->head = head;
+	add_wait_queue(head, &kick->wait);
+}
+
+static long kick_set(struct kick *kick, int fd, struct lane *lane)
+{
+	struct file *new = fd == VHOST_FILE_UNBIND ? NULL : eventfd_fget(fd);
+
+	if (IS_ERR(new))
+		return PTR_ERR(new);
+	if (kick->eventfd) {
+		remove_wait_queue(kick->head, &kick->wait);
+		fput(kick->eventfd);
+	}
+	*kick = (struct kick){ .eventfd = new, .lane = lane };
+	if (!new)
+		return 0;
+	init_waitqueue_func_entry(&kick->wait, kick_wake);
+	init_poll_funcptr(&kick->table, kick_poll);
+	vfs_poll(new, &kick->table);
+	return 0;
+}
+
+/* QEMU names the rings by its own addresses; the table goes by the guest's. */
+static int uaddr_to_gpa(const struct end *end, u64 uaddr, u64 *gpa)
+{
+	unsigned int i;
+
+	for (i = 0; end->regions && i < end->regions->nregions; i++) {
+		const struct vhost_memory_region *region = &end->regions->regions[i];
+		u64 offset = uaddr - region->userspace_addr;
+
+		*gpa = region->guest_phys_addr + offset;
+		if (offset < region->memory_size)
+			return 0;
+	}
+	return -EFAULT;
+}
+
+/*
+ * What is read here may differ from what virtio_mem_xlate_user_set_vhost() reads:
+ * it says where in the table to look for the rings, no more.
+ */
+static long set_mem_table(struct end *end, const struct vhost_memory __user *argp)
+{
+	struct vhost_memory *regions;
+	u32 nr;
+	long err;
+
+	if (get_user(nr, &argp->nregions))
+		return -EFAULT;
+	if (nr > VIRTIO_MEM_XLATE_MAX_SLOTS)
+		return -ENOSPC;
+	regions = vmemdup_user(argp, struct_size(regions, regions, nr));
+	if (IS_ERR(regions))
+		return PTR_ERR(regions);
+	regions->nregions = nr;
+	err = virtio_mem_xlate_user_set_vhost(end->memory, argp);
+	if (!err) {
+		swap(end->regions, regions);
+		end->nr_updates++;
+	}
+	kvfree(regions);
+	return err;
+}
+
+static long set_features(struct end *end, u64 features)
+{
+	bool v1 = features & BIT_ULL(VIRTIO_F_VERSION_1);
+	unsigned int i;
+
+	if (features & ~FEATURES)
+		return -EOPNOTSUPP;
+	for (i = 0; i < NR_QUEUES; i++) {
+		struct queue *q = end_queue(end, i);
+
+		guard(mutex)(&end_lane(end, i)->lock);
+		if (q->running)
+			return -EBUSY;
+		q->little_endian = v1 || virtio_legacy_is_little_endian();
+		q->event_idx = features & BIT_ULL(VIRTIO_RING_F_EVENT_IDX);
+		q->mergeable = features & BIT_ULL(VIRTIO_NET_F_MRG_RXBUF);
+		q->hdr_len = v1 || q->mergeable ? sizeof(struct virtio_net_hdr_mrg_rxbuf) :
+						  sizeof(struct virtio_net_hdr);
+	}
+	return 0;
+}
+
+/* What follows, to queue_ioctl(), is under the lane's lock. */
+static long set_addr(struct end *end, struct queue *q, const struct vhost_vring_addr *addr)
+{
+	if (addr->flags)	/* logging */
+		return -EOPNOTSUPP;
+	/* Where they start; that they are there as a whole is seen as they are translated. */
+	return uaddr_to_gpa(end, addr->desc_user_addr, &q->desc_gpa) ?:
+	       uaddr_to_gpa(end, addr->avail_user_addr, &q->avail_gpa) ?:
+	       uaddr_to_gpa(end, addr->used_user_addr, &q->used_gpa);
+}
+
+static long set_eventfd(struct eventfd_ctx **ctx, int fd)
+{
+	struct eventfd_ctx *new = fd == VHOST_FILE_UNBIND ? NULL : eventfd_ctx_fdget(fd);
+
+	if (IS_ERR(new))
+		return PTR_ERR(new);
+	swap(*ctx, new);
+	if (new)
+		eventfd_ctx_put(new);
+	return 0;
+}
+
+/* Whatever the back end is, tap or not, it is not used. */
+static long set_backend(struct end *end, struct queue *q, int fd)
+{
+	if (fd == VHOST_FILE_UNBIND) {
+		q->running = false;
+		return 0;
+	}
+	if (q->running)
+		return -EBUSY;
+	if (!q->num || !q->hdr_len)
+		return -EINVAL;
+	q->xlate = virtio_mem_xlate_user_context(end->memory);
+	return queue_start(q);
+}
+
+union vring_arg {
+	unsigned int index;	/* the first member of each */
+	struct vhost_vring_state state;
+	struct vhost_vring_file file;
+	struct vhost_vring_addr addr;
+};
+
+static long queue_ioctl(struct end *end, struct queue *q, unsigned int cmd, union vring_arg *arg)
+{
+	switch (cmd) {
+	case VHOST_GET_VRING_BASE:
+		arg->state.num = q->last_avail;
+		return 0;
+	case VHOST_SET_VRING_KICK:
+		return kick_set(&q->kick, arg->file.fd, end_lane(end, arg->index));
+	case VHOST_SET_VRING_CALL:
+		return set_eventfd(&q->call, arg->file.fd);
+	case VHOST_SET_VRING_ERR:
+		return set_eventfd(&q->err, arg->file.fd);
+	case VHOST_NET_SET_BACKEND:
+		return set_backend(end, q, arg->file.fd);
+	}
+	if (q->running)
+		return -EBUSY;
+	switch (cmd) {
+	case VHOST_SET_VRING_NUM:
+		if (arg->state.num > 0x8000 || !is_power_of_2(arg->state.num))
+			return -EINVAL;
+		q->num = arg->state.num;
+		return 0;
+	case VHOST_SET_VRING_BASE:
+		if (arg->state.num > 0xffff)
+			return -EINVAL;
+		q->last_avail = arg->state.num;
+		return 0;
+	case VHOST_SET_VRING_ADDR:
+		return set_addr(end, q, &arg->addr);
+	}
+	return -ENOTTY;
+}
+
+static long vring_ioctl(struct end *end, unsigned int cmd, void __user *argp)
+{
+	union vring_arg arg = {};
+	struct lane *lane;
+	long err;
+
+	if (_IOC_SIZE(cmd) > sizeof(arg) || copy_from_user(&arg, argp, _IOC_SIZE(cmd)))
+		return -EFAULT;
+	if (arg.index >= NR_QUEUES)
+		return -ENOBUFS;
+	arg.index = array_index_nospec(arg.index, NR_QUEUES);
+	lane = end_lane(end, arg.index);
+	scoped_guard(mutex, &lane->lock)
+		err = queue_ioctl(end, end_queue(end, arg.index), cmd, &arg);
+	if (err)
+		return err;
+	if (cmd == VHOST_GET_VRING_BASE)
+		return copy_to_user(argp, &arg.state, sizeof(arg.state)) ? -EFAULT : 0;
+	/* There may be something for the lane to do now. */
+	lane_kick(lane);
+	return 0;
+}
+
+static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct end *end = file->private_data;
+	void __user *argp = (void __user *)arg;
+	u64 features;
+
+	guard(mutex)(&end->lock);
+	switch (cmd) {
+	case VHOST_GET_FEATURES:
+		return put_user(FEATURES, (u64 __user *)argp);
+	case VHOST_SET_FEATURES:
+		return get_user(features, (u64 __user *)argp) ?: set_features(end, features);
+	case VHOST_SET_OWNER:	/* Whoever sets the table is. */
+		return 0;
+	case VHOST_SET_MEM_TABLE:
+		return set_mem_table(end, argp);
+	}
+	return vring_ioctl(end, cmd, argp);
+}
+
+/* An end of a cable that has one free, or of a new one. */
+static struct end *end_find(void)
+{
+	struct cable *cable;
+	unsigned int i;
+
+	list_for_each_entry(cable, &cables, list)
+		for (i = 0; i < 2; i++)
+			if (!cable->ends[i].memory)
+				return &cable->ends[i];
+	cable = kvzalloc(sizeof(*cable), GFP_KERNEL_ACCOUNT);
+	if (!cable)
+		return NULL;
+	for (i = 0; i < 2; i++) {
+		lane_init(&cable->lanes[i]);
+		mutex_init(&cable->ends[i].lock);
+		cable->ends[i].cable = cable;
+	}
+	list_add_tail(&cable->list, &cables);
+	return &cable->ends[0];
+}
+
+static int end_open(struct inode *inode, struct file *file)
+{
+	/* Contiguous: each ring is to be had in one piece. */
+	struct virtio_mem_xlate_user *memory =
+		virtio_mem_xlate_user_create(VIRTIO_MEM_XLATE_USER_CONTIGUOUS);
+	struct end *end;
+
+	if (IS_ERR(memory))
+		return PTR_ERR(memory);
+	scoped_guard(mutex, &cables_lock) {
+		end = end_find();
+		if (end)
+			end->memory = memory;
+	}
+	if (!end) {
+		virtio_mem_xlate_user_destroy(memory);
+		return -ENOMEM;
+	}
+	file->private_data = end;
+	return 0;
+}
+
+/* Leaves nothing of the end on its lanes; the other goes on, with nobody there. */
+static int end_release(struct inode *inode, struct file *file)
+{
+	struct end *end = file->private_data;
+	struct cable *cable = end->cable;
+	unsigned int i;
+
+	for (i = 0; i < NR_QUEUES; i++) {
+		struct lane *lane = end_lane(end, i);
+		struct queue *q = end_queue(end, i);
+
+		scoped_guard(mutex, &lane->lock) {
+			kick_set(&q->kick, VHOST_FILE_UNBIND, NULL);
+			set_eventfd(&q->call, VHOST_FILE_UNBIND);
+			set_eventfd(&q->err, VHOST_FILE_UNBIND);
+			memset(q, 0, sizeof(*q));
+		}
+		/* Who waits for room there need not any more. */
+		lane_kick(lane);
+	}
+	virtio_mem_xlate_user_destroy(end->memory);
+	kvfree(end->regions);
+
+	guard(mutex)(&cables_lock);
+	end->memory = NULL;
+	end->regions = NULL;
+	end->nr_updates = 0;
+	if (cable->ends[0].memory || cable->ends[1].memory)
+		return 0;
+	list_del(&cable->list);
+	lane_destroy(&cable->lanes[0]);
+	lane_destroy(&cable->lanes[1]);
+	kvfree(cable);
+	return 0;
+}
+
+/* A glance, without the locks. */
+static void end_show(struct seq_file *s, struct file *file)
+{
+	struct end *end = file->private_data;
+	const struct queue *tx = end_queue(end, TX), *rx = end_queue(end, RX);
+	const struct lane *lane = end_lane(end, TX);
+
+	seq_printf(s, "sent:\t%llu\nbytes:\t%llu\ndropped:\t%llu\ntranslated:\t%llu\nstopped:\t%llu\nupdates:\t%lu\n",
+		   lane->nr_frames, lane->nr_bytes, lane->nr_dropped, tx->nr_pieces + rx->nr_pieces,
+		   tx->nr_stopped + rx->nr_stopped, end->nr_updates);
+}
+
+static const struct file_operations end_fops = {
+	.owner = THIS_MODULE,
+	.open = end_open,
+	.release = end_release,
+	.unlocked_ioctl = end_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.show_fdinfo = end_show,
+};
+
+static struct miscdevice end_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = KBUILD_MODNAME,
+	.fops = &end_fops,
+};
+
+module_misc_device(end_device);
+
+MODULE_DESCRIPTION("A network cable between two guests, for QEMU's vhostfd=");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Moves frames: one copy, from one guest's memory into the other's.  Both are seen
+ * through views, held for a batch: memory can be added and taken away meanwhile.
+ */
+#include <linux/jiffies.h>
+#include <linux/virtio_net.h>
+
+#include "cable.h"
+
+/* Frames that are moved under one pair of views. */
+#define BATCH		64
+
+/* The largest frame with its header (virtio 1.2, 5.1.6.3.1), and some VLAN tags. */
+#define MAX_FRAME	(65562 + 16)
+
+/* A frame waits as long for room at the receiver: less than the sender's watchdog does. */
+#define PATIENCE	(3 * HZ)
+
+/* The header is copied once; what the guest makes of its own copy is nobody's business. */
+static void copy_frame(const struct lane *lane, const struct pieces *from, const struct pieces *to,
+		       u16 nr_buffers)
+{
+	struct virtio_net_hdr_mrg_rxbuf hdr = {};
+	struct iov_iter src, dst;
+	size_t n;
+
+	iov_iter_kvec(&src, ITER_SOURCE, from->kvec, from->nr, from->len);
+	iov_iter_kvec(&dst, ITER_DEST, to->kvec, to->nr, to->len);
+	_copy_from_iter(&hdr, lane->tx.hdr_len, &src);
+	hdr.num_buffers = __cpu_to_virtio16(lane->rx.little_endian, nr_buffers);
+	_copy_to_iter(&hdr, lane->rx.hdr_len, &dst);
+	/* The one copy: out of each piece into as many as it takes. */
+	for (; iov_iter_count(&src); iov_iter_advance(&src, n)) {
+		n = iov_iter_single_seg_count(&src);
+		_copy_to_iter(src.kvec->iov_base + src.iov_offset, n, &dst);
+	}
+}
+
+/* Returns 1, 0 if there is no room yet, or an error if @frame can never be delivered. */
+static int deliver(struct lane *lane, const struct virtio_mem_xlate_view *view,
+		   const struct pieces *frame)
+{
+	struct queue *rx = &lane->rx;
+	struct pieces pieces = { .kvec = lane->rx_kvec };
+	size_t before, need = frame->len - lane->tx.hdr_len + rx->hdr_len;
+	unsigned int nr = 0;
+	u16 head;
+	int ret;
+
+	do {
+		if (nr == rx->num)
+			return -EMSGSIZE;
+		before = pieces.len;
+		ret = queue_take(rx, view, nr, VIRTIO_MEM_XLATE_WRITE, &pieces, &head);
+		if (ret < 0)
+			queue_break(rx, ret);
+		if (ret <= 0)
+			return ret;
+		queue_fill_used(rx, nr, head, min(pieces.len, need) - before);
+		nr++;
+	} while (pieces.len < need && rx->mergeable);
+	if (pieces.len < need)
+		return -EMSGSIZE;
+
+	copy_frame(lane, frame, &pieces, nr);
+	queue_publish_used(rx, nr);
+	return 1;
+}
+
+/* Returns 1 if a frame has left the transmit queue, 0 if it is empty, or an error. */
+static int move_frame(struct lane *lane, const struct virtio_mem_xlate_view *from,
+		      const struct virtio_mem_xlate_view *to)
+{
+	struct queue *tx = &lane->tx, *rx = &lane->rx;
+	struct pieces frame = { .kvec = lane->tx_kvec };
+	u16 head;
+	int ret;
+
+	ret = queue_take(tx, from, 0, VIRTIO_MEM_XLATE_READ, &frame, &head);
+	if (ret > 0 && (frame.len < tx->hdr_len || frame.len > MAX_FRAME))
+		ret = -EMSGSIZE;
+	if (ret < 0)
+		queue_break(tx, ret);
+	if (ret <= 0)
+		return ret;
+
+	/* Whoever is not there, or broken, gets nothing, as at a cable unplugged. */
+	ret = rx->running ? deliver(lane, to, &frame) : -ENOTCONN;
+	if (!ret) {
+		/* If one has waited in vain, the next do not wait. */
+		lane->starved_since = lane->starved_since ?: jiffies | 1;
+		if (time_before(jiffies, lane->starved_since + PATIENCE))
+			return -EAGAIN;
+	}
+	if (ret > 0) {
+		lane->starved_since = 0;
+		lane->nr_frames++;
+		lane->nr_bytes += frame.len - tx->hdr_len;
+	} else {
+		lane->nr_dropped++;
+	}
+	queue_fill_used(tx, 0, head, 0);
+	queue_publish_used(tx, 1);
+	return 1;
+}
+
+/* Moves a batch.  Returns for how long there is nothing to do. */
+static long move_batch(struct lane *lane)
+{
+	struct queue *tx = &lane->tx, *rx = &lane->rx;
+	long sleep = 0;
+	int n, ret;
+
+	guard(mutex)(&lane->lock);
+	if (!tx->running)
+		return MAX_SCHEDULE_TIMEOUT;
+	CLASS(virtio_mem_xlate_view, from)(tx->xlate);
+	CLASS(virtio_mem_xlate_view, to)(rx->running ? rx->xlate : tx->xlate);
+
+	ret = queue_translate(tx, &from);
+	if (ret) {
+		queue_break(tx, ret);
+		return MAX_SCHEDULE_TIMEOUT;
+	}
+	ret = rx->running ? queue_translate(rx, &to) : 0;
+	if (ret)
+		queue_break(rx, ret);
+
+	for (n = 0, ret = 1; n < BATCH && ret > 0; n++)
+		ret = move_frame(lane, &from, &to);
+	if (!ret && !queue_enable_kick(tx))
+		sleep = MAX_SCHEDULE_TIMEOUT;
+	else if (ret == -EAGAIN && !queue_enable_kick(rx))
+		sleep = PATIENCE;
+	else if (ret < 0)
+		sleep = tx->running ? 0 : MAX_SCHEDULE_TIMEOUT;
+	queue_signal(tx);
+	if (rx->running)
+		queue_signal(rx);
+	return sleep;
+}
+
+static void lane_work(struct work_struct *work)
+{
+	struct lane *lane = container_of(to_delayed_work(work), struct lane, work);
+	long sleep = move_batch(lane);
+
+	/* Nothing, if a kick has come meanwhile. */
+	if (sleep != MAX_SCHEDULE_TIMEOUT)
+		queue_delayed_work(system_unbound_wq, &lane->work, sleep);
+}
+
+/* Context: any, also with interrupts off. */
+void lane_kick(struct lane *lane)
+{
+	mod_delayed_work(system_unbound_wq, &lane->work, 0);
+}
+
+void lane_init(struct lane *lane)
+{
+	mutex_init(&lane->lock);
+	INIT_DELAYED_WORK(&lane->work, lane_work);
+}
+
+/* Nobody can kick any more. */
+void lane_destroy(struct lane *lane)
+{
+	cancel_delayed_work_sync(&lane->work);
+}

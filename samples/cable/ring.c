@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A split virtqueue (virtio 1.2, 2.7), as the device sees it.  Whatever the
+ * driver writes is fetched once, into a copy that is checked and then used.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/err.h>
+#include <linux/virtio_config.h>
+
+#include "cable.h"
+
+static u16 to_cpu16(const struct queue *q, __virtio16 val)
+{
+	return __virtio16_to_cpu(q->little_endian, val);
+}
+
+static u16 avail_idx(const struct queue *q)
+{
+	return to_cpu16(q, READ_ONCE(q->avail->idx));
+}
+
+/* For each new view.  The two rings must each be in one slot; the descriptors need not. */
+int queue_translate(struct queue *q, const struct virtio_mem_xlate_view *view)
+{
+	struct virtio_device_range avail, used;
+	struct virtio_driver_range range;
+	int err;
+
+	err = virtio_driver_range_init(&range, q->avail_gpa, queue_ring_size(q, sizeof(u16))) ?:
+	      virtio_mem_xlate_range(view, range, VIRTIO_MEM_XLATE_READ, &avail) ?:
+	      virtio_driver_range_init(&range, q->used_gpa,
+				       queue_ring_size(q, sizeof(struct vring_used_elem))) ?:
+	      virtio_mem_xlate_range(view, range, VIRTIO_MEM_XLATE_RW, &used);
+	if (err)
+		return err;
+	/* The lengths were those of the whole rings, so their entries are in bounds. */
+	q->avail = virtio_device_range_ptr(avail, struct vring_avail);
+	q->used = virtio_device_range_mut_ptr(used, struct vring_used);
+	return q->avail && q->used ? 0 : -EINVAL;
+}
+
+/* Takes up where whoever served the queue before has left it. */
+int queue_start(struct queue *q)
+{
+	CLASS(virtio_mem_xlate_view, view)(q->xlate);
+	int err;
+
+	err = queue_translate(q, &view);
+	if (err)
+		return err;
+	q->avail_idx = q->last_avail;
+	q->last_used = to_cpu16(q, READ_ONCE(q->used->idx));
+	q->signalled = q->last_used;
+	q->running = true;
+	/* The driver may not have heard of what is there. */
+	if (q->call)
+		eventfd_signal(q->call);
+	return 0;
+}
+
+/* The driver broke its side of the contract.  Nothing is touched until it starts again. */
+void queue_break(struct queue *q, int err)
+{
+	pr_debug_ratelimited("queue stopped at chain %u: %pe\n", q->last_avail, ERR_PTR(err));
+	q->running = false;
+	q->nr_stopped++;
+	if (q->err)
+		eventfd_signal(q->err);
+}
+
+/* Is there a chain, @ahead of the next?  Returns 1, 0 or an error. */
+static int queue_has(struct queue *q, unsigned int ahead)
+{
+	if ((u16)(q->avail_idx - q->last_avail) > ahead)
+		return 1;
+	q->avail_idx = avail_idx(q);
+	/* Pairs with the driver's barrier between filling an entry and moving the index. */
+	smp_rmb();
+	if ((u16)(q->avail_idx - q->last_avail) > q->num)
+		return -ERANGE;
+	return (u16)(q->avail_idx - q->last_avail) > ahead;
+}
+
+/* A descriptor, fetched. */
+struct descriptor {
+	struct virtio_driver_range range;
+	u16 flags, next;
+};
+
+static int fetch(const struct queue *q, const struct virtio_mem_xlate_view *view, u64 table,
+		 unsigned int i, struct descriptor *d)
+{
+	struct vring_desc desc;
+	int err;
+
+	err = virtio_driver_range_init(&d->range, table + i * sizeof(desc), sizeof(desc)) ?:
+	      virtio_mem_xlate_copy_from(view, &desc, d->range);
+	if (err)
+		return err;
+	d->flags = to_cpu16(q, desc.flags);
+	d->next = to_cpu16(q, desc.next);
+	return virtio_driver_range_init(&d->range, __virtio64_to_cpu(q->little_endian, desc.addr),
+					__virtio32_to_cpu(q->little_endian, desc.len));
+}
+
+/* Adds what a descriptor names, which may be in several slots. */
+static int add_pieces(struct queue *q, const struct virtio_mem_xlate_view *view,
+		      struct virtio_driver_range range, unsigned int access, struct pieces *pieces)
+{
+	int n = virtio_mem_xlate_kvec(view, range, access, pieces->kvec + pieces->nr,
+				      MAX_PIECES - pieces->nr);
+
+	if (n < 0)
+		return n;
+	pieces->nr += n;
+	pieces->len += virtio_driver_range_len(range);
+	q->nr_pieces += n;
+	return 0;
+}
+
+/* Follows a chain.  No table has more than @size entries, so no chain has. */
+static int follow(struct queue *q, const struct virtio_mem_xlate_view *view, u16 head,
+		  unsigned int access, struct pieces *pieces)
+{
+	unsigned int i = head, size = q->num, steps = 0;
+	u16 write = access == VIRTIO_MEM_XLATE_WRITE ? VRING_DESC_F_WRITE : 0;
+	u64 table = q->desc_gpa;
+	bool indirect = false;
+	struct descriptor d;
+	int err;
+
+	for (;;) {
+		if (i >= size || steps++ >= size)
+			return -ELOOP;
+		err = fetch(q, view, table, i, &d);
+		if (err)
+			return err;
+		if (d.flags & VRING_DESC_F_INDIRECT) {
+			/* Once, at the end of a chain, and of whole entries. */
+			if (indirect || d.flags & VRING_DESC_F_NEXT ||
+			    d.range.len % sizeof(struct vring_desc))
+				return -EINVAL;
+			indirect = true;
+			table = d.range.start;
+			size = min(d.range.len / sizeof(struct vring_desc), 1ULL << 16);
+			i = 0;
+			steps = 0;
+			continue;
+		}
+		if ((d.flags & VRING_DESC_F_WRITE) != write)
+			return -EACCES;
+		err = add_pieces(q, view, d.range, access, pieces);
+		if (err)
+			return err;
+		if (!(d.flags & VRING_DESC_F_NEXT))
+			return 0;
+		i = d.next;
+	}
+}
+
+/*
+ * Adds the buffers of the chain that is @ahead of the next to @pieces.  Returns 1,
+ * 0 if there is none yet, or an error, for queue_break().  The chain is not gone
+ * until queue_publish_used().
+ */
+int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view, unsigned int ahead,
+	       unsigned int access, struct pieces *pieces, u16 *head)
+{
+	size_t before = pieces->len;
+	int ret;
+
+	ret = queue_has(q, ahead);
+	if (ret <= 0)
+		return ret;
+	*head = to_cpu16(q, READ_ONCE(q->avail->ring[(q->last_avail + ahead) & (q->num - 1)]));
+	ret = follow(q, view, *head, access, pieces);
+	if (ret)
+		return ret;
+	/* Room for nothing would be taken for ever. */
+	return pieces->len == before ? -EMSGSIZE : 1;
+}
+
+/* The driver sees none of it before queue_publish_used(). */
+void queue_fill_used(struct queue *q, unsigned int ahead, u16 head, u32 len)
+{
+	struct vring_used_elem *elem = &q->used->ring[(q->last_used + ahead) & (q->num - 1)];
+
+	WRITE_ONCE(elem->id, __cpu_to_virtio32(q->little_endian, head));
+	WRITE_ONCE(elem->len, __cpu_to_virtio32(q->little_endian, len));
+}
+
+/* Gives @nr chains, taken in order, back to the driver. */
+void queue_publish_used(struct queue *q, unsigned int nr)
+{
+	q->last_avail += nr;
+	q->last_used += nr;
+	/* Data and entries before the index; pairs with the driver's read barrier. */
+	smp_wmb();
+	WRITE_ONCE(q->used->idx, __cpu_to_virtio16(q->little_endian, q->last_used));
+}
+
+/* Behind each ring is a word for its reader to say where it wants to hear of news. */
+static bool wants_signal(struct queue *q)
+{
+	if (!q->event_idx)
+		return !(to_cpu16(q, READ_ONCE(q->avail->flags)) & VRING_AVAIL_F_NO_INTERRUPT);
+	return vring_need_event(to_cpu16(q, READ_ONCE(q->avail->ring[q->num])), q->last_used,
+				q->signalled);
+}
+
+/* Tells the driver what has been published since the last time, if it wants to know. */
+void queue_signal(struct queue *q)
+{
+	if (q->signalled == q->last_used)
+		return;
+	/* The index before what the driver waits for: it writes that and looks again. */
+	smp_mb();
+	if (wants_signal(q) && q->call)
+		eventfd_signal(q->call);
+	q->signalled = q->last_used;
+}
+
+/* Have the driver kick for the next chain.  Returns true if there is one already. */
+bool queue_enable_kick(struct queue *q)
+{
+	if (q->event_idx)
+		WRITE_ONCE(*(__virtio16 *)&q->used->ring[q->num],
+			   __cpu_to_virtio16(q->little_endian, q->avail_idx));
+	/* Asked before looked: the driver moves its index and then reads what is asked. */
+	smp_mb();
+	return avail_idx(q) != q->avail_idx;
+}

@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# demo-guests.sh: boots a stock 6.12 in QEMU, under emulation, and in there two
+# stock guests in QEMU under KVM, joined by samples/cable.  STAGES="cable hostile
+# cycles beside" chooses; MIB=, FRAMES=, BIG=, DIMM=, CYCLES=, ROUNDS= are amounts.
+. "$(dirname "$0")/boot.sh"
+
+version=6.12
+log=${LOG:-$CACHE/demo-guests.log}
+echo "demo-guests: two stock guests on a cable, in an emulated host; 20 minutes if the machine" \
+	"is idle (log: $log)"
+need qemu-system-x86 busybox-static gcc libc6-dev cpio kmod xz-utils
+
+# The kernel of the guests: small, with what a cloud gives, as it is.
+cloud_release() {
+	apt-cache depends "linux-image-$version-cloud-amd64" |
+		sed -n 's/.*Depends: linux-image-\(.*\)/\1/p' | head -n 1
+}
+
+release=$(cloud_release)
+cloud=$CACHE/linux-image-$release
+once "$cloud" unpack_image "$release"
+
+built=$(build_modules "$version")
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+mkdir -p "$tmp/root/vm" "$tmp/vm"/{bin,lib,proc,sys,dev,tmp}
+
+# What the guests boot.
+cp "$cloud"/boot/vmlinuz-* "$tmp/root/vm/vmlinuz"
+cp /bin/busybox "$tmp/vm/bin"
+ln -s busybox "$tmp/vm/bin/sh"
+cp "$TOP/scripts/guest/vm-init" "$tmp/vm/init"
+chmod +x "$tmp/vm/init"
+for name in frames hostile; do
+	gcc -O2 -Wall -static -pthread -o "$tmp/vm/$name" "$TOP/scripts/guest/$name.c"
+done
+for name in failover net_failover virtio_net; do
+	xz -dc "$(find "$cloud/lib/modules" -name "$name.ko.xz")" >"$tmp/vm/lib/$name.ko"
+	echo "/lib/$name.ko" >>"$tmp/vm/modules"
+done
+(cd "$tmp/vm" && find . | cpio -o -H newc --quiet) >"$tmp/root/vm/initrd"
+
+# And their host.
+cp "$tmp/vm/hostile" "$tmp/root/vm"
+cp "$built"/virtio_mem_xlate{,_user}.ko "$built/samples/virtio_mem_xlate_cable.ko" "$tmp/root"
+cp "$TOP"/scripts/guest/{vmm,guests-*} "$tmp/root"
+cp "$TOP/scripts/guest/guests" "$tmp/root/run"
+echo "${STAGES:-cable hostile cycles beside}" >"$tmp/root/stages"
+for knob in FRAMES BIG DIMM MIB CYCLES ROUNDS; do
+	[ -z "${!knob:-}" ] || echo "$knob=${!knob}"
+done >"$tmp/root/knobs"
+
+rc=0
+# Starved, it would find its timer wanting.
+BOOT_APPEND=no_timer_check BOOT_MODULES="virtio_pci 9p 9pnet_virtio kvm-amd vhost_net tun tap bridge" \
+	boot "$version" "$tmp/root" "$log" "${LIMIT:-3600}" \
+	-cpu max,+svm,+npt -m 3G \
+	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap || rc=$?
+# What the stages print, and not what the kernels do.
+grep -avE '^\[ *[0-9.]+\] ' "$log" || :
+echo "demo-guests: $(grep -ac '^ok  ' "$log") passed, $(grep -ac '^not ok  ' "$log") failed"
+exit "$rc"
