@@ -124,6 +124,31 @@ static bool is_published(const struct update_case *c, struct updater *updater)
 	return translate_byte(updater->xlate, GPA + SIZE) == updater->new.kva;
 }
 
+/* By every way in: @view has SIZE bytes at GPA, which are at @kva, and no more. */
+static void expect_slot(struct kunit *test, struct virtio_mem_xlate_view *view, void *kva)
+{
+	struct virtio_driver_range slot = { GPA, SIZE }, longer = { GPA, SIZE + 1 };
+	struct virtio_device_range device;
+	u8 bytes[SIZE] = {};
+	struct kvec kvec;
+	unsigned int i;
+
+	for (i = 0; i < SIZE; i++)
+		KUNIT_EXPECT_PTR_EQ(test, view_byte(view, GPA + i), kva + i);
+	KUNIT_EXPECT_PTR_EQ(test, view_byte(view, GPA - 1), ERR_PTR(-EFAULT));
+	KUNIT_EXPECT_PTR_EQ(test, view_byte(view, GPA + SIZE), ERR_PTR(-EFAULT));
+
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_from(view, bytes, slot), 0);
+	KUNIT_EXPECT_TRUE(test, is_pattern(bytes, GPA, SIZE));
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_kvec(view, slot, R, &kvec, 1), 1);
+	KUNIT_EXPECT_PTR_EQ(test, kvec.iov_base, kva);
+
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_from(view, bytes, longer), -EFAULT);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_next(view, &longer, R, &device), 1);
+	KUNIT_EXPECT_PTR_EQ(test, virtio_device_range_get(device), kva);
+	KUNIT_EXPECT_EQ(test, virtio_device_range_len(device), (size_t)SIZE);
+}
+
 /*
  * A view keeps its table, whatever is published meanwhile; the update returns
  * only when the view is released, and does so then.
@@ -153,15 +178,11 @@ static void update_waits_for_the_view(struct kunit *test)
 		fsleep(1000);
 	KUNIT_EXPECT_TRUE(test, is_published(c, &updater));
 
-	for (i = 0; i < SIZE; i++)
-		KUNIT_EXPECT_PTR_EQ(test, view_byte(&old, GPA + i), updater.old.kva + i);
-	KUNIT_EXPECT_PTR_EQ(test, view_byte(&old, GPA - 1), ERR_PTR(-EFAULT));
-	KUNIT_EXPECT_PTR_EQ(test, view_byte(&old, GPA + SIZE), ERR_PTR(-EFAULT));
+	expect_slot(test, &old, updater.old.kva);
 
 	/* Views taken and released since then make no difference. */
 	KUNIT_EXPECT_FALSE(test, wait_for_completion_timeout(&updater.done, HZ / 10));
-	KUNIT_EXPECT_PTR_EQ(test, view_byte(&old, GPA), updater.old.kva);
-	KUNIT_EXPECT_TRUE(test, is_pattern(view_byte(&old, GPA), GPA, SIZE));
+	expect_slot(test, &old, updater.old.kva);
 	virtio_mem_xlate_read_unlock(&old);
 
 	KUNIT_EXPECT_TRUE(test, wait_for_completion_timeout(&updater.done, 20 * HZ));
