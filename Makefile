@@ -53,6 +53,9 @@ kunit-smp:
 bench:
 	@bench/run.sh
 
+proof:
+	@proof/run.sh
+
 coverage:
 	@scripts/kunit.sh --coverage 6.12
 
@@ -77,7 +80,8 @@ help:
 	@echo '  demo-guests      - two stock QEMU/KVM guests on a cable, beside vhost-net (20 minutes)'
 	@echo '  check-all        - check, and check-user; 20 minutes more'
 	@echo '  check-user       - user memory: all tests, on 6.1 and 6.12, in QEMU and in UML'
+	@echo '  proof            - the oracle, all small tables, Frama-C, SPIN (proof/README)'
 	@echo '  bench            - what a translation costs, against vhost, KVM and others'
 
 .PHONY: all modules modules_install clean kdir demo demo-guests check check-all check-user lint clamp kunit \
-	kunit-smp coverage bench help
+	kunit-smp coverage bench proof help

@@ -101,6 +101,13 @@ struct virtio_device_range {
 	unsigned int access;
 };
 
+/*@
+ * requires \valid(range);
+ * assigns *range;
+ * ensures \result == (start + len <= U64_MAX ? 0 : -EOVERFLOW);
+ * ensures \result == 0 ==> range->start == start && range->len == len;
+ * ensures \result != 0 ==> *range == \old(*range);
+ */
 /**
  * virtio_driver_range_init() - make a range from what the driver published
  * @range: the result; untouched on failure
@@ -120,6 +127,13 @@ static inline int virtio_driver_range_init(struct virtio_driver_range *range, u6
 	return 0;
 }
 
+/*@
+ * requires \valid(range);
+ * assigns *range;
+ * ensures \result == (start <= end ? 0 : -EINVAL);
+ * ensures \result == 0 ==> range->start == start && range->start + range->len == end;
+ * ensures \result != 0 ==> *range == \old(*range);
+ */
 /**
  * virtio_driver_range_from_bounds() - make a range from its two ends
  * @range: the result; untouched on failure
@@ -138,6 +152,15 @@ static inline int virtio_driver_range_from_bounds(struct virtio_driver_range *ra
 	return 0;
 }
 
+/*@
+ * requires \valid(head) && \valid(tail) && \separated(head, tail);
+ * assigns *head, *tail;
+ * ensures \result == (range.start + range.len > U64_MAX ? -EOVERFLOW :
+ *	offset > range.len ? -ERANGE : 0);
+ * ensures \result == 0 ==> head->start == range.start && head->len == offset &&
+ *	tail->start == head->start + head->len && head->len + tail->len == range.len;
+ * ensures \result != 0 ==> *head == \old(*head) && *tail == \old(*tail);
+ */
 /**
  * virtio_driver_range_split_at() - split a range in two
  * @range: the range to split
@@ -195,6 +218,10 @@ static inline bool virtio_driver_range_equal(struct virtio_driver_range a,
 	return a.start == b.start && a.len == b.len;
 }
 
+/*@
+ * assigns \nothing;
+ * ensures \result.kva == kva && \result.len == len && \result.access == access;
+ */
 /**
  * virtio_device_range_new() - make a device range without a table
  * @kva: kernel virtual address of the first byte
@@ -214,6 +241,16 @@ static inline struct virtio_device_range virtio_device_range_new(void *kva, size
 	return (struct virtio_device_range){ .kva = kva, .len = len, .access = access };
 }
 
+/*@
+ * requires \valid(head) && \valid(tail) && \separated(head, tail);
+ * assigns *head, *tail;
+ * ensures \result == (offset > range.len ? -ERANGE : 0);
+ * ensures \result == 0 ==> head->kva == range.kva && head->len == offset &&
+ *	(char *)tail->kva == (char *)head->kva + head->len &&
+ *	head->len + tail->len == range.len &&
+ *	head->access == range.access && tail->access == range.access;
+ * ensures \result != 0 ==> *head == \old(*head) && *tail == \old(*tail);
+ */
 /**
  * virtio_device_range_split_at() - split a range in two
  * @range: the range to split
@@ -266,6 +303,13 @@ static inline void *virtio_device_range_get(struct virtio_device_range range)
 	return range.kva;
 }
 
+/*@
+ * requires 0 < align;
+ * assigns \nothing;
+ * ensures \result == range.kva || \result == \null;
+ * ensures \result != \null ==> 0 < range.len && size * count <= range.len;
+ * ensures \result != \null ==> (range.access & access) == access;
+ */
 /* The checks behind the typed pointers: @count objects of @size bytes at the start of @range. */
 static inline void *__virtio_device_range_ptr(struct virtio_device_range range, u64 size,
 					      size_t align, u64 count, unsigned int access)

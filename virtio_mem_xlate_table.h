@@ -43,6 +43,15 @@ struct xlate_slot {
 	u32 removed;		/* the first generation without it, or SLOT_LIVE */
 };
 
+/*@
+ * requires \valid_read(slot);
+ * assigns \nothing;
+ * ensures \result == 0 || \result == -EINVAL;
+ * ensures \result == 0 ==> 0 < slot->size && slot->gpa + slot->size <= U64_MAX;
+ * ensures \result == 0 ==> slot->kva != \null &&
+ *	(uintptr_t)slot->kva + slot->size <= UINTPTR_MAX;
+ * ensures \result == 0 ==> slot->access != 0 && (slot->access & 0xfffffffc) == 0;
+ */
 static int slot_validate(const struct virtio_mem_xlate_slot *slot)
 {
 	uintptr_t kva_end;
@@ -60,6 +69,24 @@ static int slot_validate(const struct virtio_mem_xlate_slot *slot)
 
 /* Slots of size 0 that end the array, so that a search may look a little too far. */
 #define NR_ENDS		4
+
+/*@
+ * predicate in_slot(struct xlate_slot *slot, integer gpa) =
+ *	slot->gpa <= gpa < slot->gpa + slot->size;
+ *
+ * predicate is_sorted(struct xlate_slot *slots, integer nr) =
+ *	(\forall integer i; 0 <= i < nr ==>
+ *		0 < slots[i].size && slots[i].gpa + slots[i].size <= U64_MAX) &&
+ *	(\forall integer i, j; 0 <= i < j < nr ==>
+ *		slots[i].gpa + slots[i].size <= slots[j].gpa) &&
+ *	(\forall integer i; nr <= i < nr + NR_ENDS ==>
+ *		slots[i].gpa == U64_MAX && slots[i].size == 0);
+ *
+ * predicate is_table(struct virtio_mem_xlate_table *table) =
+ *	\valid_read(table) && table->nr_slots <= VIRTIO_MEM_XLATE_MAX_SLOTS &&
+ *	\valid_read(table->slots + (0 .. table->nr_slots + NR_ENDS - 1)) &&
+ *	is_sorted(table->slots, table->nr_slots);
+ */
 
 /*
  * Words of the index that a table of @nr_slots may spend: 20 bytes a slot beside
@@ -175,11 +202,24 @@ static unsigned long slots_word(unsigned int first, unsigned int order)
 	return first << 5 | order;
 }
 
+/*@
+ * logic integer word_first(integer word) = (word & 0xfffffff) >> 5;
+ * logic integer word_count(integer word) = (word & 31) > 2 ? 1 << (word & 31) : 4;
+ */
+
+/*@
+ * assigns \nothing;
+ * ensures \result == word_first(word);
+ */
 static unsigned int slots_word_first(unsigned long word)
 {
 	return (word & (WORD_NODE - 1)) >> 5;
 }
 
+/*@
+ * assigns \nothing;
+ * ensures \result == (word & 31) && \result <= 31;
+ */
 static unsigned int slots_word_order(unsigned long word)
 {
 	return word & 31;
@@ -398,9 +438,25 @@ table_word(const struct virtio_mem_xlate_table *table, u64 gpa, u64 *behind)
 	return word;
 }
 
+/*@
+ * // The slot with @gpa, if there is one, is among those that @word names.
+ * predicate names(struct virtio_mem_xlate_table *table, integer word, integer gpa) =
+ *	\let first = word_first(word) < table->nr_slots ? word_first(word) : 0;
+ *	(\forall integer i; 0 <= i < first ==> !in_slot(&table->slots[i], gpa)) &&
+ *	(\forall integer i; 0 <= i < table->nr_slots && table->slots[i].gpa <= gpa ==>
+ *		i < first + word_count(word));
+ */
+
 /*
  * The last slot that starts at or below @gpa, removed or not, as far as @word
  * knows; the first that it names if all start above.
+ */
+/*@
+ * requires is_table(table) && names(table, word, gpa);
+ * assigns \result \from table, word, gpa;
+ * ensures \exists integer i; 0 <= i < table->nr_slots + NR_ENDS && \result == table->slots + i;
+ * ensures \forall integer i; 0 <= i < table->nr_slots && in_slot(&table->slots[i], gpa) ==>
+ *	\result == table->slots + i;
  */
 static __always_inline struct xlate_slot *
 table_search(const struct virtio_mem_xlate_table *table, unsigned long word, u64 gpa)
@@ -412,6 +468,24 @@ table_search(const struct virtio_mem_xlate_table *table, unsigned long word, u64
 	if (slots_word_order(word) > 2) {
 		unsigned long n = min(1UL << slots_word_order(word), table->nr_slots - first);
 
+		/*@
+		 * assert slot == table->slots + first && first + n <= table->nr_slots;
+		 */
+		/*@
+		 * assert word_count(word) == 1 << (word & 31);
+		 */
+		/*@
+		 * assert \forall integer i; 0 <= i < table->nr_slots &&
+		 *	table->slots[i].gpa <= gpa ==> i < first + n;
+		 */
+		/*@
+		 * loop invariant \exists integer p; first <= p && slot == table->slots + p &&
+		 *	(p == first || slot->gpa <= gpa) && p + n <= table->nr_slots &&
+		 *	(\forall integer i; 0 <= i < table->nr_slots &&
+		 *		table->slots[i].gpa <= gpa ==> i < p + n);
+		 * loop assigns slot, n;
+		 * loop variant n;
+		 */
 		while (n > 4) {
 			unsigned long half = n / 2;
 
@@ -419,6 +493,12 @@ table_search(const struct virtio_mem_xlate_table *table, unsigned long word, u64
 			n -= half;
 		}
 	}
+	/*@
+	 * assert \exists integer p; first <= p <= table->nr_slots && slot == table->slots + p &&
+	 *	(p == first || slot->gpa <= gpa) &&
+	 *	(\forall integer i; 0 <= i < table->nr_slots && table->slots[i].gpa <= gpa ==>
+	 *		i < p + 4);
+	 */
 	/* Side by side is faster, and what is behind those @n starts above @gpa. */
 	return slot + (slot[1].gpa <= gpa) + (slot[2].gpa <= gpa) + (slot[3].gpa <= gpa);
 }
@@ -523,11 +603,19 @@ static int table_remove(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
 	return 0;
 }
 
+/*@
+ * assigns \nothing;
+ * ensures \result == (1 <= access <= 3 ? 0 : -EINVAL);
+ */
 static int access_validate(unsigned int access)
 {
-	return access && !(access & ~VIRTIO_MEM_XLATE_RW) ? 0 : -EINVAL;
+	return access && access <= VIRTIO_MEM_XLATE_RW ? 0 : -EINVAL;
 }
 
+/*@
+ * assigns \nothing;
+ * ensures \result == (driver.start + driver.len > U64_MAX ? -EOVERFLOW : 0);
+ */
 static int driver_range_validate(struct virtio_driver_range driver)
 {
 	u64 end;

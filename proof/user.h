@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The little of the kernel that virtio_mem_xlate_table.h needs, for user space.
- * Force-included; the kernel's own headers are then empty files (proof/cc).
+ * The little of the kernel that the module needs, for user space.  It is
+ * force-included; the kernel's own headers are then empty files (proof/build.sh).
+ *
+ * What must not happen in a kernel ends the program here: an update under no
+ * mutex, a wait under one, a lock or an object left over.  A few hooks let a test
+ * in between the steps of an update.
+ *
+ * NARROW=N makes u64 a word of N bits (clang), for exhaustive tests; THREADS makes
+ * what is shared atomic, for the thread sanitizer.
  */
 #ifndef PROOF_USER_H
 #define PROOF_USER_H
@@ -11,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -18,29 +26,48 @@
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
-#ifndef NARROW
+#ifdef NARROW
+typedef unsigned _BitInt(NARROW) u64;
+#define BITS_PER_LONG_LONG NARROW
+#else
 typedef uint64_t u64;
-typedef int64_t s64;
+#define BITS_PER_LONG_LONG 64
 #endif
 
 #define U32_MAX UINT32_MAX
-#define U64_MAX UINT64_MAX
+#define U64_MAX ((u64)~(u64)0)
 #define BITS_PER_LONG 64
-#define BITS_PER_LONG_LONG 64
-
 
 #define noinline __attribute__((noinline))
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
 #define __force
+#define __rcu
+#define __init
+#define __exit
 #define __acquires(x)
 #define __releases(x)
+#define BIT(n) (1UL << (n))
+#define IS_ALIGNED(x, a) (((x) & ((typeof(x))(a) - 1)) == 0)
+#define DEFINE_CLASS(...)
+
+#ifdef __FRAMAC__
+#include "proof/framac.h"
+#else
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
-#define data_race(x) (x)
-#define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
-#define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
-#define smp_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
-#define smp_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define OPTIMIZER_HIDE_VAR(var) __asm__ ("" : "=r" (var) : "0" (var))
+
+#ifdef THREADS
+#define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELAXED)
+#else
+#define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v), between_writes())
+#endif
+#define smp_store_release(p, v) (__atomic_store_n(p, v, __ATOMIC_RELEASE), between_writes())
+#define smp_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 
 #define check_add_overflow(a, b, d) __builtin_add_overflow(a, b, d)
 #define check_mul_overflow(a, b, d) __builtin_mul_overflow(a, b, d)
@@ -48,11 +75,9 @@ typedef int64_t s64;
 #define max(a, b) ({ typeof(a) _a = (a); typeof(b) _b = (b); _a > _b ? _a : _b; })
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
-#define IS_ALIGNED(x, a) (((x) & ((typeof(x))(a) - 1)) == 0)
-#define BIT(n) (1UL << (n))
 #define ilog2(x) (63 - __builtin_clzll(x))
 #define order_base_2(x) ((x) > 1 ? ilog2((x) - 1) + 1 : 0)
-#define DEFINE_CLASS(...)
+#define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 
 /* x86's, so that user space times and tests what ships. */
 static inline unsigned long array_index_mask_nospec(unsigned long index, unsigned long size)
@@ -75,5 +100,411 @@ static inline void sort(void *base, size_t num, size_t size,
 	(void)swap;
 	qsort(base, num, size, cmp);
 }
+
+/* Ends the program, in a way that fuzzers and sanitizers take for a finding. */
+#define fatal(...)								\
+	do {									\
+		fprintf(stderr, __VA_ARGS__);					\
+		fputc('\n', stderr);						\
+		abort();							\
+	} while (0)
+
+/* Of a test: what other processors do between two writes of an update. */
+static void (*between_writes_hook)(void);
+
+static inline void between_writes(void)
+{
+	if (between_writes_hook)
+		between_writes_hook();
+}
+
+/*
+ * What only virtio_mem_xlate.c needs
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#define THIS_MODULE NULL
+#define EXPORT_SYMBOL_GPL(name)
+#define MODULE_DESCRIPTION(text)
+#define MODULE_LICENSE(text)
+#define module_init(f) static int (*const module_init_call)(void) = f
+#define module_exit(f) static void (*const module_exit_call)(void) = f
+#define might_sleep() do { } while (0)
+
+static atomic_uint errors_logged;
+#define pr_err(format, ...)							\
+	(atomic_fetch_add(&errors_logged, 1), (void)snprintf(NULL, 0, format, __VA_ARGS__))
+
+struct kvec {
+	void *iov_base;
+	size_t iov_len;
+};
+
+#define IS_ERR(p) ((unsigned long)(p) >= (unsigned long)-4095)
+#define PTR_ERR(p) ((long)(p))
+#define ERR_PTR(e) ((void *)(long)(e))
+#define ERR_CAST(p) ((void *)(p))
+
+/* Memory: what is live is counted, and one allocation can be made to fail. */
+#define GFP_KERNEL 0
+#define GFP_KERNEL_ACCOUNT 0
+static atomic_long live_objects, allocations;
+static long fail_allocation;	/* which one from now on, or 0 */
+static _Thread_local unsigned int mutexes_held;
+
+static inline bool allocation_fails(void)
+{
+	atomic_fetch_add(&allocations, 1);
+	return fail_allocation && !--fail_allocation;
+}
+
+static inline void *kvmalloc(size_t size, int gfp)
+{
+	void *p;
+
+	(void)gfp;
+	if (allocation_fails())
+		return NULL;
+	p = malloc(size);
+	memset(p, 0xa5, size);
+	atomic_fetch_add(&live_objects, 1);
+	return p;
+}
+
+static inline void kvfree(const void *p)
+{
+	if (!p)
+		return;
+	atomic_fetch_sub(&live_objects, 1);
+	free((void *)p);
+}
+
+static inline void *kzalloc(size_t size, int gfp)
+{
+	void *p = kvmalloc(size, gfp);
+
+	return p ? memset(p, 0, size) : NULL;
+}
+
+#define kfree kvfree
+#define kasprintf(gfp, format, ...) ((void)(__VA_ARGS__), (char *)kzalloc(8, gfp))
+
+/* Lock classes: used between register and unregister only. */
+struct lock_class_key {
+	bool registered;
+};
+
+static inline void lockdep_register_key(struct lock_class_key *key)
+{
+	if (key->registered)
+		fatal("lock class registered twice");
+	key->registered = true;
+	atomic_fetch_add(&live_objects, 1);
+}
+
+static inline void lockdep_unregister_key(struct lock_class_key *key)
+{
+	if (!key->registered)
+		fatal("lock class unregistered but never registered");
+	key->registered = false;
+	atomic_fetch_sub(&live_objects, 1);
+}
+
+struct mutex {
+	pthread_mutex_t lock;
+	_Atomic(pthread_t) owner;
+};
+
+static inline void mutex_init(struct mutex *m)
+{
+	pthread_mutex_init(&m->lock, NULL);
+	m->owner = 0;
+	atomic_fetch_add(&live_objects, 1);
+}
+
+static inline void mutex_destroy(struct mutex *m)
+{
+	if (pthread_mutex_destroy(&m->lock))
+		fatal("mutex destroyed while held");
+	atomic_fetch_sub(&live_objects, 1);
+}
+
+static inline void mutex_lock(struct mutex *m)
+{
+	if (m->owner == pthread_self())
+		fatal("mutex taken twice");
+	pthread_mutex_lock(&m->lock);
+	m->owner = pthread_self();
+	mutexes_held++;
+}
+
+static inline void mutex_unlock(struct mutex *m)
+{
+	if (m->owner != pthread_self())
+		fatal("mutex released by another");
+	m->owner = 0;
+	mutexes_held--;
+	pthread_mutex_unlock(&m->lock);
+}
+
+static inline bool lockdep_is_held(struct mutex *m)
+{
+	return m->owner == pthread_self();
+}
+
+static inline struct mutex *scope_enter(struct mutex *m)
+{
+	mutex_lock(m);
+	return m;
+}
+
+static inline void scope_leave(struct mutex **m)
+{
+	mutex_unlock(*m);
+}
+
+#define scoped_guard(kind, m)							\
+	for (struct mutex *_scope __attribute__((cleanup(scope_leave))) = scope_enter(m),\
+	     *_once = _scope; _once; _once = NULL)
+
+#define rcu_dereference_protected(p, condition)					\
+	((condition) ? (p) : (fatal_here("table read under no mutex"), (p)))
+#define rcu_access_pointer(p) __atomic_load_n(&(p), __ATOMIC_RELAXED)
+#define RCU_INIT_POINTER(p, v) __atomic_store_n(&(p), v, __ATOMIC_RELAXED)
+#define rcu_assign_pointer(p, v)						\
+	do {									\
+		if (!mutexes_held)						\
+			fatal("table published under no mutex");		\
+		__atomic_store_n(&(p), v, __ATOMIC_RELEASE);			\
+		between_writes();						\
+	} while (0)
+
+static inline void fatal_here(const char *what)
+{
+	fatal("%s", what);
+}
+
+/*
+ * SRCU: two counters of readers, of which new ones take the one that a wait is
+ * not waiting for.
+ */
+struct srcu_struct {
+	atomic_long readers[2];
+	atomic_uint index;
+	pthread_mutex_t waiting;
+	bool initialised;
+};
+
+/* Of a test: what ends the views of @ssp that are held when an update waits for them. */
+static void (*grace_period_hook)(struct srcu_struct *ssp);
+static atomic_ulong grace_periods;
+
+static inline int init_srcu_struct(struct srcu_struct *ssp)
+{
+	if (allocation_fails())
+		return -ENOMEM;
+	atomic_init(&ssp->readers[0], 0);
+	atomic_init(&ssp->readers[1], 0);
+	atomic_init(&ssp->index, 0);
+	pthread_mutex_init(&ssp->waiting, NULL);
+	ssp->initialised = true;
+	atomic_fetch_add(&live_objects, 1);
+	return 0;
+}
+
+static inline void cleanup_srcu_struct(struct srcu_struct *ssp)
+{
+	if (!ssp->initialised)
+		fatal("SRCU cleaned up but never initialised");
+	if (ssp->readers[0] || ssp->readers[1])
+		fatal("SRCU cleaned up under a reader");
+	ssp->initialised = false;
+	pthread_mutex_destroy(&ssp->waiting);
+	atomic_fetch_sub(&live_objects, 1);
+}
+
+static inline int srcu_read_lock(struct srcu_struct *ssp)
+{
+	int index = atomic_load(&ssp->index) & 1;
+
+	if (!ssp->initialised)
+		fatal("read section of SRCU that is not there");
+	atomic_fetch_add(&ssp->readers[index], 1);
+	return index;
+}
+
+static inline void srcu_read_unlock(struct srcu_struct *ssp, int index)
+{
+	if (index < 0 || index > 1 || atomic_fetch_sub(&ssp->readers[index], 1) < 1)
+		fatal("read section left that was not entered");
+}
+
+static inline void synchronize_srcu_expedited(struct srcu_struct *ssp)
+{
+	int i, old;
+
+	if (mutexes_held)
+		fatal("wait for views under a mutex");
+	if (grace_period_hook)
+		grace_period_hook(ssp);
+	pthread_mutex_lock(&ssp->waiting);
+	for (i = 0; i < 2; i++) {
+		old = atomic_fetch_add(&ssp->index, 1) & 1;
+		while (atomic_load(&ssp->readers[old])) {
+			if (grace_period_hook)
+				fatal("wait for a view that nobody releases");
+			sched_yield();
+		}
+	}
+	pthread_mutex_unlock(&ssp->waiting);
+	atomic_fetch_add(&grace_periods, 1);
+}
+
+#define synchronize_srcu synchronize_srcu_expedited
+#define lockdep_set_class_and_name(ssp, key, name)				\
+	((void)(name), (key)->registered ? (void)(ssp) : fatal_here("lock class not registered"))
+#define srcu_dereference(p, ssp)						\
+	(atomic_load(&(ssp)->readers[0]) + atomic_load(&(ssp)->readers[1]) ?	\
+		(void)0 : fatal_here("table read outside a read section"),	\
+	 __atomic_load_n(&(p), __ATOMIC_ACQUIRE))
+
+/* References */
+typedef struct { atomic_int n; } refcount_t;
+
+static inline void refcount_set(refcount_t *r, int n)
+{
+	atomic_init(&r->n, n);
+}
+
+static inline unsigned int refcount_read(const refcount_t *r)
+{
+	return atomic_load(&((refcount_t *)r)->n);
+}
+
+static inline void refcount_inc(refcount_t *r)
+{
+	if (atomic_fetch_add(&r->n, 1) < 1)
+		fatal("reference taken to what is gone");
+}
+
+static inline bool refcount_dec_and_test(refcount_t *r)
+{
+	int n = atomic_fetch_sub(&r->n, 1);
+
+	if (n < 1)
+		fatal("reference dropped that nobody had");
+	return n == 1;
+}
+
+/* Work waits until a test runs it, as a processor that is busy would let it. */
+struct work_struct {
+	void (*func)(struct work_struct *work);
+	struct work_struct *next;
+	bool queued;
+};
+
+struct workqueue_struct {
+	pthread_mutex_t lock;
+	struct work_struct *first;
+};
+
+#define WQ_UNBOUND 0
+#define INIT_WORK(w, f) (*(w) = (struct work_struct){ .func = f })
+
+static inline struct workqueue_struct *alloc_workqueue(const char *name, int flags, int max)
+{
+	struct workqueue_struct *wq = kzalloc(sizeof(*wq), 0);
+
+	(void)name;
+	(void)flags;
+	(void)max;
+	if (wq)
+		pthread_mutex_init(&wq->lock, NULL);
+	return wq;
+}
+
+static inline bool queue_work(struct workqueue_struct *wq, struct work_struct *work)
+{
+	pthread_mutex_lock(&wq->lock);
+	if (!work->func || work->queued)
+		fatal("work queued twice");
+	work->queued = true;
+	work->next = wq->first;
+	wq->first = work;
+	pthread_mutex_unlock(&wq->lock);
+	return true;
+}
+
+static inline void flush_workqueue(struct workqueue_struct *wq)
+{
+	struct work_struct *work, *next;
+
+	pthread_mutex_lock(&wq->lock);
+	work = wq->first;
+	wq->first = NULL;
+	pthread_mutex_unlock(&wq->lock);
+	for (; work; work = next) {
+		next = work->next;
+		work->func(work);
+	}
+}
+
+static inline void destroy_workqueue(struct workqueue_struct *wq)
+{
+	flush_workqueue(wq);
+	pthread_mutex_destroy(&wq->lock);
+	kfree(wq);
+}
+
+/* An xarray of few */
+#define MAX_CONTEXTS 64
+struct xarray {
+	pthread_mutex_t lock;
+	void *entry[MAX_CONTEXTS];
+};
+
+#define DEFINE_XARRAY_ALLOC(name) struct xarray name = { .lock = PTHREAD_MUTEX_INITIALIZER }
+#define xa_limit_31b 0
+
+static inline int xa_alloc(struct xarray *xa, u32 *id, void *entry, int limit, int gfp)
+{
+	u32 i;
+
+	(void)limit;
+	(void)gfp;
+	if (allocation_fails())
+		return -ENOMEM;
+	pthread_mutex_lock(&xa->lock);
+	for (i = 0; i < MAX_CONTEXTS && xa->entry[i]; i++)
+		;
+	if (i == MAX_CONTEXTS)
+		fatal("too many contexts");
+	xa->entry[i] = entry;
+	*id = i;
+	pthread_mutex_unlock(&xa->lock);
+	atomic_fetch_add(&live_objects, 1);
+	return 0;
+}
+
+static inline void *xa_erase(struct xarray *xa, unsigned long id)
+{
+	void *entry;
+
+	pthread_mutex_lock(&xa->lock);
+	entry = xa->entry[id];
+	if (!entry)
+		fatal("context erased twice");
+	xa->entry[id] = NULL;
+	pthread_mutex_unlock(&xa->lock);
+	atomic_fetch_sub(&live_objects, 1);
+	return entry;
+}
+
+#define xa_for_each(xa, id, e)							\
+	for ((id) = 0; (id) < MAX_CONTEXTS; (id)++)				\
+		if (((e) = (xa)->entry[id]))
+#endif /* __FRAMAC__ */
 
 #endif

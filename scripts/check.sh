@@ -8,6 +8,7 @@
 # What all the steps need, so that who is not root is told once.
 need gcc make perl python3 git kmod cpio xz-utils bc bison flex libelf-dev libssl-dev \
 	binutils ccache sparse lcov qemu-system-x86 busybox-static gcc-aarch64-linux-gnu gnuplot-nox libc6-dev e2fsprogs \
+	clang-14 frama-c-base why3 cvc4 z3 spin \
 	linux-source-6.12 linux-source-6.1 linux-headers-6.12-amd64 linux-headers-amd64
 
 steps=(
@@ -20,6 +21,7 @@ steps=(
 	"kunit.sh --arch=x86_64 6.12"
 	"kunit.sh --coverage 6.12"
 	"../bench/run.sh --short"
+	"../proof/run.sh --short"
 	"user.sh --quick --qemu 6.12"
 	"user.sh --quick --qemu 6.1"
 )

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0
+# build.sh: sourced by the scripts that build the module's source in user space.
+# shellcheck source=scripts/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
+
+# What is built, and the logs; a folder for each checkout.
+BUILD=$CACHE/proof-$(cksum <<<"$TOP" | cut -d' ' -f1)
+# The tree whose source is built: this one, or a mutant of it.
+TREE=${TREE:-$TOP}
+
+# empty_headers DIR: makes empty files of the kernel headers that the source asks for.
+empty_headers() {
+	local header
+
+	mkdir -p "$1/linux"
+	for header in $(sed -n 's,^#include <linux/\(.*\)>,\1,p' "$TREE"/virtio_mem_xlate{.c,.h,_table.h}); do
+		mkdir -p "$(dirname "$1/linux/$header")"
+		: >"$1/linux/$header"
+	done
+}
+
+# compile CC OUT SOURCE FLAG...
+compile() {
+	local cc=$1 out=$2 source=$3
+	shift 3
+
+	empty_headers "$BUILD/include"
+	"$cc" -std=gnu11 -Wall -Wextra -Wno-unused-function -Wno-sign-compare -g \
+		-idirafter "$BUILD/include" -I"$TREE" -include "$TOP/proof/user.h" \
+		"$@" -o "$out" "$TOP/proof/$source" -lpthread
+}
+
+passed=0 failed=0
+LOG=$BUILD/${0##*/}.log
+mkdir -p "$BUILD"
+
+# say: prints, and notes in the log.
+say() {
+	echo "$*" | tee -a "$LOG"
+}
+
+# check NAME COMMAND...: passes if COMMAND succeeds; prints the last line it wrote.
+check() {
+	local name=$1 start=$SECONDS rc=0
+	shift
+
+	echo "== $name: $*" >>"$LOG"
+	"$@" >"$LOG.step" 2>&1 </dev/null || rc=$?
+	cat "$LOG.step" >>"$LOG"
+	if [ "$rc" = 0 ]; then
+		passed=$((passed + 1))
+		echo "ok      $name: $(tail -n 1 "$LOG.step") ($((SECONDS - start)) s)"
+	else
+		failed=$((failed + 1))
+		echo "not ok  $name: exit status $rc ($((SECONDS - start)) s)"
+		tail -n 15 "$LOG.step" | sed 's/^/	/'
+	fi
+	return 0
+}
+
+# verdict NAME: the last line, and the exit status.
+verdict() {
+	echo "$1: $passed passed, $failed failed"
+	[ "$failed" = 0 ] && [ "$passed" != 0 ]
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * exhaustive: with u64 as a word of a few bits, every table of so many slots,
+ * valid or not, and every question to it.
+ *
+ * Each is asked thrice: with slots that touch in the host, with others than the
+ * access asked for, and with host memory that no bucket's word can hold.
+ *
+ * usage: exhaustive SLOTS PART PARTS
+ */
+#include "virtio_mem_xlate.c"
+#include "model.h"
+#include "index.h"
+
+#define WORDS (1U << NARROW)
+
+static struct model_slot slots[2];
+static struct model model = { .slots = slots };
+static unsigned long tables, valid, asked, hits;
+
+static void failed(const char *what, unsigned int start, unsigned int len, unsigned int access,
+		   u32 generation)
+{
+	unsigned int i;
+
+	printf("mismatch: %s, start %u len %u access %u generation %u, of slots", what, start, len,
+	       access, generation);
+	for (i = 0; i < model.nr; i++)
+		printf(" [%u + %u, kva %p, access %u]", (unsigned int)slots[i].slot.gpa,
+		       (unsigned int)slots[i].slot.size, slots[i].slot.kva, slots[i].slot.access);
+	printf("\n");
+	exit(1);
+}
+
+static void ask(const struct virtio_mem_xlate_view *view, unsigned int start, unsigned int len,
+		unsigned int access)
+{
+	struct virtio_driver_range range = { start, len }, rest = range;
+	struct virtio_device_range device;
+	struct answer want = model_range(&model, view->generation, start, len, access, true);
+	int ret;
+
+	asked++;
+	ret = virtio_mem_xlate_range(view, range, access, &device);
+	if (ret != (want.error ?: want.pieces > 1 ? -ENOBUFS : 0))
+		failed("range", start, len, access, view->generation);
+	if (ret || !len) {
+		if (device.kva || device.len || device.access)
+			failed("range: not empty", start, len, access, view->generation);
+	} else {
+		hits++;
+		if ((uintptr_t)device.kva != want.kva || device.len != len ||
+		    device.access != access)
+			failed("range: wrong piece", start, len, access, view->generation);
+	}
+	ret = virtio_mem_xlate_next(view, &rest, access, &device);
+	if (want.good ? ret != 1 || (uintptr_t)device.kva != want.kva ||
+			device.len != want.piece || rest.start != (u64)(start + want.piece) ||
+			rest.len != (u64)(len - want.piece) :
+	    ret != want.error || device.kva || !virtio_driver_range_equal(rest, range))
+		failed("next", start, len, access, view->generation);
+}
+
+/* Every question that does not wrap; those that do are alike, so of them the ends. */
+static void ask_all(const struct virtio_mem_xlate_table *table, unsigned int access)
+{
+	struct virtio_mem_xlate_view view = { .table = table };
+	const char *wrong = index_wrong(table);
+	unsigned int start, len;
+
+	if (wrong)
+		failed(wrong, 0, 0, 0, table->generation);
+	for (view.generation = 0; view.generation <= table->generation; view.generation++) {
+		for (start = 0; start < WORDS; start++) {
+			for (len = 0; start + len <= WORDS && len < WORDS; len++)
+				ask(&view, start, len, access);
+			ask(&view, start, WORDS - 1, access);
+			ask(&view, start, start, 0);
+		}
+	}
+}
+
+static int want_table(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < model.nr; i++)
+		if (!slots[i].slot.size || slot_end(&slots[i]) > (wide)U64_MAX)
+			return -EINVAL;
+	if (model.nr == 2 && slot_start(&slots[0]) < slot_end(&slots[1]) &&
+	    slot_start(&slots[1]) < slot_end(&slots[0]))
+		return -EEXIST;
+	return 0;
+}
+
+/* Asks all of the table of @slots, then removes each of them in turn and asks again. */
+static void run_table(unsigned int access, bool removals)
+{
+	struct virtio_mem_xlate_slot input[2];
+	struct virtio_mem_xlate_table *table;
+	int want = want_table();
+	unsigned int i;
+
+	if (want && !removals)
+		return;
+	for (i = 0; i < model.nr; i++) {
+		slots[i].removed = SLOT_LIVE;
+		input[i] = slots[i].slot;
+	}
+	tables++;
+	table = table_create(NULL, input, model.nr);
+	if (IS_ERR(table) ? PTR_ERR(table) != want : want)
+		failed("validation", 0, 0, 0, 0);
+	if (IS_ERR(table))
+		return;
+	valid++;
+	ask_all(table, access);
+	for (i = 0; removals && i < model.nr; i++) {
+		if (table_remove(table, slots[i].slot.gpa, slots[i].slot.size))
+			failed("remove", 0, 0, 0, table->generation);
+		slots[i].removed = i + 1;
+		if (i + 1 == model.nr)
+			ask_all(table, access);
+	}
+	kvfree(table);
+}
+
+static void run_slots(void)
+{
+	/* Of the slots, and asked for; do they touch in the host; a bucket's word can hold it */
+	static const struct { unsigned char a, b, ask; bool touch, step; } kinds[] = {
+		{ 3, 3, 3, true, false },
+		{ 1, 3, 2, true, false },
+		{ 2, 3, 2, false, true },
+	};
+	struct virtio_mem_xlate_slot *a = &slots[0].slot, *b = &slots[1].slot;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		a->access = kinds[i].a;
+		b->access = kinds[i].b;
+		a->kva = (void *)(0x10000 + (uintptr_t)a->gpa + (kinds[i].step ? 3 : 0));
+		b->kva = kinds[i].touch ? a->kva + (uintptr_t)a->size :
+			 (void *)(0x20000 + (uintptr_t)b->gpa);
+		run_table(kinds[i].ask, i == 0);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int g0, s0, g1, s1, part, parts;
+
+	model.nr = argc == 4 ? atoi(argv[1]) : 0;
+	part = argc == 4 ? atoi(argv[2]) : 0;
+	parts = argc == 4 ? atoi(argv[3]) : 0;
+	if (model.nr < 1 || model.nr > 2 || part >= parts) {
+		fprintf(stderr, "usage: exhaustive SLOTS PART PARTS, SLOTS 1 or 2\n");
+		return 2;
+	}
+	for (g0 = part; g0 < WORDS; g0 += parts) {
+		for (s0 = 0; s0 < WORDS; s0++) {
+			slots[0].slot.gpa = g0;
+			slots[0].slot.size = s0;
+			if (model.nr == 1) {
+				run_slots();
+				continue;
+			}
+			/* What may come before what is validation's: asked of one half. */
+			for (g1 = g0; g1 < WORDS; g1++) {
+				for (s1 = 0; s1 < WORDS; s1++) {
+					slots[1].slot.gpa = g1;
+					slots[1].slot.size = s1;
+					run_slots();
+				}
+			}
+		}
+	}
+	printf("%d-bit words, %u slots: %lu tables, %lu valid, %lu questions, %lu hit, 0 mismatches\n",
+	       NARROW, model.nr, tables, valid, asked, hits);
+	return hits ? 0 : 1;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What Frama-C is told of the kernel's helpers: their documented contracts, which
+ * are taken for granted.  Included by user.h.
+ */
+#ifndef PROOF_FRAMAC_H
+#define PROOF_FRAMAC_H
+
+#define likely(x) (x)
+#define unlikely(x) (x)
+#define OPTIMIZER_HIDE_VAR(var) do { } while (0)
+#define READ_ONCE(x) (x)
+#define WRITE_ONCE(x, v) ((x) = (v))
+#define smp_load_acquire(p) (*(p))
+#define smp_store_release(p, v) (*(p) = (v))
+#define min(a, b) ((a) < (b) ? (a) : (b))
+#define max(a, b) ((a) > (b) ? (a) : (b))
+#define min_t(t, a, b) min((t)(a), (t)(b))
+#define max_t(t, a, b) max((t)(a), (t)(b))
+
+/*@
+ * axiomatic bits {
+ *	axiom masked: \forall integer word, mask; 0 <= mask ==> 0 <= (word & mask) <= mask;
+ *	axiom shifted: \forall integer word; 0 <= word ==> 0 <= (word >> 5) <= word;
+ *	axiom power: \forall integer n; 0 <= n <= 31 ==> 1 <= (1 << n) <= 0x80000000;
+ *	axiom power3: \forall integer n; 3 <= n <= 31 ==> 8 <= (1 << n);
+ * }
+ */
+
+/*@
+ * requires \valid(sum);
+ * assigns *sum;
+ * ensures \result == (a + b > 0xffffffffffffffff);
+ * ensures !\result ==> *sum == a + b;
+ */
+bool check_add_overflow(u64 a, u64 b, u64 *sum);
+
+/*@
+ * requires \valid(product);
+ * assigns *product;
+ * ensures \result == (a * b > 0xffffffffffffffff);
+ * ensures !\result ==> *product == a * b;
+ */
+bool check_mul_overflow(u64 a, u64 b, u64 *product);
+
+/*@
+ * assigns \nothing;
+ * ensures \result == (index < size ? 0xffffffffffffffff : 0);
+ */
+unsigned long array_index_mask_nospec(unsigned long index, unsigned long size);
+
+/*@
+ * assigns \nothing;
+ * ensures \result == (index < size ? index : 0);
+ */
+unsigned long array_index_nospec(unsigned long index, unsigned long size);
+
+/*@
+ * requires n > 0;
+ * assigns \nothing;
+ * ensures \result < 64 && (1 << \result) <= n < (1 << (\result + 1));
+ */
+unsigned int ilog2(unsigned long n);
+
+/*@
+ * assigns \nothing;
+ * ensures \result < 33 && n <= (1 << \result);
+ */
+unsigned int order_base_2(unsigned int n);
+
+#endif

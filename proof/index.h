@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Is the index of a table right for every address there is?  Looks at each word,
+ * not at samples: what a word says of its bucket is compared with the slots.
+ */
+#ifndef PROOF_INDEX_H
+#define PROOF_INDEX_H
+
+/* The last slot that starts at or below @gpa, or -1. */
+static inline long last_slot(const struct virtio_mem_xlate_table *table, u64 gpa)
+{
+	long low = -1, high = table->nr_slots, middle;
+
+	while (high - low > 1) {
+		middle = (low + high) / 2;
+		if (table->slots[middle].gpa <= gpa)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
+				     unsigned long word, u64 low, u64 high,
+				     unsigned int shift, unsigned int depth)
+{
+	long first = last_slot(table, low), last = last_slot(table, high), named, count;
+	const struct xlate_slot *slot = &table->slots[first < 0 ? 0 : first];
+	const char *wrong = NULL;
+	unsigned long i, nr;
+
+	if (word_is_slot(word)) {
+		if (first < 0 || slot->removed != SLOT_LIVE || low - slot->gpa >= slot->size ||
+		    high - slot->gpa >= slot->size)
+			return "index: bucket said to be in a slot is not";
+		for (i = 1; i <= 3; i++)
+			if (__virtio_mem_xlate_word_allows(word, i) != ((slot->access & i) == i))
+				return "index: bucket with another access than its slot";
+		i = 1 + !(slot->access & 1);
+		if ((uintptr_t)__virtio_mem_xlate_word_kva(word, low, i) !=
+		    (uintptr_t)slot->kva + (uintptr_t)(low - slot->gpa))
+			return "index: bucket leads elsewhere than its slot";
+		return NULL;
+	}
+	if (word_is_node(word)) {
+		if (depth == 8 || node_word_shift(word) >= shift)
+			return "index: node too deep";
+		nr = 1UL << (shift - node_word_shift(word));
+		if (!node_word_offset(word) || node_word_offset(word) + nr > table->nr_words)
+			return "index: node outside the words";
+		for (i = 0; i < nr && !wrong; i++) {
+			u64 from = low + ((u64)i << node_word_shift(word));
+
+			wrong = word_wrong(table, table->words[node_word_offset(word) + i], from,
+					   from + bucket_mask(node_word_shift(word)),
+					   node_word_shift(word), depth + 1);
+		}
+		return wrong;
+	}
+	named = slots_word_first(word);
+	count = 1L << slots_word_order(word);
+	if (count < 4)
+		count = 4;	/* four are always looked at */
+	if (table->nr_slots && named >= table->nr_slots)
+		return "index: word names no slot";
+	/* What starts below but ends there, too, need not be named. */
+	if (first < 0 || (named == first + 1 && low - slot->gpa >= slot->size))
+		first++;
+	if (last >= 0 && (named > first || last >= named + count))
+		return "index: word does not name the slots of its bucket";
+	return NULL;
+}
+
+/* What is wrong with @table, or NULL. */
+static inline const char *index_wrong(const struct virtio_mem_xlate_table *table)
+{
+	u64 i, nr = table->span ? ((table->span - 1) >> table->shift) + 1 : 0;
+	const char *wrong = NULL;
+
+	if (table->nr_words > table->max_words || table->nr_words < nr + 1)
+		return "index: more words than there is room for";
+	if (table->span && (table->base & table->bucket_mask ||
+			    table->bucket_mask != bucket_mask(table->shift) ||
+			    table->span > U64_MAX - table->base))
+		return "index: base, span and mask do not fit";
+	wrong = word_wrong(table, table->words[0], 0, U64_MAX, BITS_PER_LONG_LONG, 8);
+	for (i = 0; i < nr && !wrong; i++) {
+		u64 low = table->base + (i << table->shift);
+
+		wrong = word_wrong(table, table->words[(unsigned long)i + 1], low,
+				   low + table->bucket_mask, table->shift, 0);
+	}
+	return wrong;
+}
+
+/* Bytes of slots[@first..@last] that are in no bucket of 2^@shift which is all theirs. */
+static inline wide outside(const struct virtio_mem_xlate_table *table, unsigned int shift,
+			   unsigned int first, unsigned int last, wide *bytes)
+{
+	wide size = (wide)1 << shift, left = 0, low, high;
+	unsigned int i;
+
+	*bytes = 0;
+	for (i = first; i <= last; i++) {
+		*bytes += table->slots[i].size;
+		low = ((wide)table->slots[i].gpa + size - 1) / size * size;
+		high = ((wide)table->slots[i].gpa + table->slots[i].size) / size * size;
+		left += table->slots[i].size - (low < high ? high - low : 0);
+	}
+	return left;
+}
+
+/* Are the buckets those that virtio_mem_xlate_table.h promises?  Of speed, not of answers. */
+static inline const char *shape_wrong(const struct virtio_mem_xlate_table *table)
+{
+	const struct xlate_slot *slots = table->slots;
+	unsigned int first = 0, last = table->nr_slots - 1, shift = 0;
+	wide low, high, bytes;
+
+	if (!table->nr_slots)
+		return table->span || table->nr_words != 1 ? "index: of an empty table" : NULL;
+	while (first < last) {
+		high = slot_last(&slots[last]) - slots[first].gpa;
+		if ((wide)(slots[last].gpa - slot_last(&slots[last - 1])) * 2 > high)
+			last--;
+		else if ((wide)(slots[first + 1].gpa - slot_last(&slots[first])) * 2 > high)
+			first++;
+		else
+			break;
+	}
+	low = slots[first].gpa;
+	high = slot_last(&slots[last]);
+	while ((high >> shift) - (low >> shift) >= table_max_words(table->nr_slots) / 4 * 3)
+		shift++;
+	while (shift + 1 < BITS_PER_LONG_LONG &&
+	       outside(table, shift + 1, first, last, &bytes) * 25 <= bytes)
+		shift++;
+	low = low >> shift << shift;
+	if (table->shift != shift || table->base != low || table->span != high - low + 1)
+		return "index: other buckets than promised";
+	return NULL;
+}
+
+static inline unsigned long index_nodes(const struct virtio_mem_xlate_table *table)
+{
+	unsigned long i, n = 0;
+
+	for (i = 0; i < table->nr_words; i++)
+		n += word_is_node(table->words[i]);
+	return n;
+}
+
+#endif

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""mutants.py BUILD: breaks the source in one place at a time and runs the fast checks.
+
+Mutants are made by rule from each line of the table and the glue, and bugs of
+concurrency and lifetime are planted by hand (proof/planted.py).  A mutant that no
+check kills must stand in proof/equivalent-mutants, with the reason why no check can.
+"""
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from planted import PLANTED
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = sys.argv[1]
+JOBS = int(os.environ.get('JOBS', os.cpu_count()))
+PART, PARTS = (int(n) for n in os.environ.get('PART', '0/1').split('/'))
+ONLY = os.environ.get('ONLY', '')	# a kind, such as planted
+FILES = ('virtio_mem_xlate_table.h', 'virtio_mem_xlate.h', 'virtio_mem_xlate.c')
+
+RULES = (
+    ('relation', r' < ', ' <= '), ('relation', r' <= ', ' < '),
+    ('relation', r' > ', ' >= '), ('relation', r' >= ', ' > '),
+    ('relation', r' == ', ' != '), ('relation', r' != ', ' == '),
+    ('off by one', r' \+ 1\b', ''), ('off by one', r' - 1\b', ''),
+    ('off by one', r'\b= 0\b', '= 1'), ('off by one', r' \+ NR_ENDS', ''),
+    ('logic', r' \|\| ', ' && '), ('logic', r' && ', ' || '),
+    ('bits', r' \| ', ' & '), ('bits', r' & ', ' | '),
+    ('arithmetic', r' << ', ' >> '), ('arithmetic', r' >> ', ' << '),
+    ('arithmetic', r'(?<=\w) - (?=\w)', ' + '), ('arithmetic', r'(?<=\w) \+ (?=\w)', ' - '),
+    ('swapped', r'\bmin\(', 'max('), ('swapped', r'\bmax\(', 'min('),
+    ('swapped', r'\b(\w+)\((\w+), (\w+)\)', r'\1(\3, \2)'),
+)
+
+
+def body_lines(text):
+    """The numbers of lines that are code of functions."""
+    inside = comment = False
+    for i, line in enumerate(text):
+        if line == '{':
+            inside = True
+        elif line == '}':
+            inside = False
+        elif re.match(r'\s*/\*', line) or comment:
+            comment = '*/' not in line
+        elif inside and line.strip():
+            yield i
+
+
+def mutants():
+    for name in FILES:
+        text = open(f'{TOP}/{name}').read().split('\n')
+        for i in body_lines(text):
+            line, new = text[i], []
+            for kind, pattern, to in RULES:
+                for m in re.finditer(pattern, line):
+                    new.append((kind, line[:m.start()] + m.expand(to) + line[m.end():]))
+            if re.match(r'\s+(?!return|break|continue|goto|case|default|struct|u64|u32|void|int|unsigned|const|bool|size_t|for|long)[\w*>\-.\[\]&]+.*;$', line):
+                new.append(('dropped statement', re.match(r'\s*', line).group() + ';'))
+            if m := re.match(r'(\s+if \()(.*)\)( \{)?$', line):
+                if line.count('(') == line.count(')'):
+                    new.append(('dropped check', f'{m.group(1)}0 && ({m.group(2)})){m.group(3) or ""}'))
+            for kind, changed in new:
+                if changed != line:
+                    yield name, i, kind, line.strip(), changed.strip(), '\n'.join(
+                        text[:i] + [changed] + text[i + 1:])
+    for what, name, old, to in PLANTED:
+        text = open(f'{TOP}/{name}').read()
+        if text.count(old) != 1:
+            sys.exit(f'planted bug "{what}": {text.count(old)} places to plant it in {name}')
+        yield name, text[:text.index(old)].count('\n'), 'planted', what, what, text.replace(old, to)
+
+
+def run(log, seconds, command, **kwargs):
+    try:
+        return subprocess.run(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                              timeout=seconds, **kwargs).returncode
+    except subprocess.TimeoutExpired:
+        return 'no end'
+
+
+CC = ['-std=gnu11', '-w', '-g', f'-idirafter{BUILD}/include', '-include', f'{TOP}/proof/user.h']
+SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all']
+CHECKS = (
+    ('pairs', None, [f'{TOP}/proof/pairs.py', '.']),
+    ('ops', ['gcc', '-O1', *SANITIZE, '-DRANDOM', 'ops.c'], ['./ops', '1', '3000']),
+    ('oracle', ['gcc', '-O1', 'oracle.c'], ['./oracle', '1', '0', '700', '2000']),
+    ('exhaustive', ['clang-14', '-O1', '-DNARROW=5', 'exhaustive.c'], ['./exhaustive', '1', '0', '1']),
+    ('words', ['gcc', '-O1', 'words.c'], ['./words']),
+    ('race', ['clang-14', '-O1', '-DTHREADS', '-fsanitize=thread', 'race.c'], ['./race', '1500']),
+)
+
+
+def kill(mutant, number):
+    """What killed it: a check's name, 'no build', or None."""
+    name, *_, text = mutant
+    folder = f'{BUILD}/mutant-{number}'
+    os.makedirs(folder, exist_ok=True)
+    for f in FILES:
+        shutil.copy(f'{TOP}/{f}', folder)
+    open(f'{folder}/{name}', 'w').write(text)
+    killer = None
+    with open(f'{folder}/log', 'w') as log:
+        for check, cc, command in CHECKS:
+            if cc:
+                source = f'{TOP}/proof/{cc[-1]}'
+                if run(log, 300, [*cc[:-1], *CC, '-I.', '-o', check, source, '-lpthread'], cwd=folder):
+                    killer = 'no build'
+                    break
+            if run(log, 120, command, cwd=folder, preexec_fn=lambda: __import__('resource').setrlimit(
+                    __import__('resource').RLIMIT_CORE, (0, 0))):
+                killer = check
+                break
+    if killer:
+        shutil.rmtree(folder)
+    return killer
+
+
+def equivalents():
+    """{(file, old, new): reason}"""
+    known, key = {}, None
+    for line in open(f'{TOP}/proof/equivalent-mutants'):
+        line = line.rstrip('\n')
+        if m := re.match(r'(virtio\S+): (.*)$', line):
+            key = [m.group(1), m.group(2)]
+        elif m := re.match(r'\t-> (.*)$', line):
+            key = key[:2] + [m.group(1)]
+        elif line.startswith('\t') and key and len(key) == 3:
+            known[tuple(key)] = line.strip()
+    return known
+
+
+def main():
+    known = equivalents()
+    todo = [m for i, m in enumerate(m for m in mutants() if ONLY in m[2]) if i % PARTS == PART]
+    counts, killers, alive = {}, {}, 0
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for mutant, killer in zip(todo, pool.map(kill, todo, range(len(todo)))):
+            name, line, kind, old, new, _ = mutant
+            equivalent = known.get((name, old, new))
+            if killer == 'no build':
+                result = 'no build'
+            elif killer:
+                result = 'killed'
+                killers[killer] = killers.get(killer, 0) + 1
+                if kind == 'planted':
+                    print(f'planted: {new}: {killer}', flush=True)
+                if equivalent:
+                    print(f'not equivalent after all, {killer}: {name}: {old}\n\t-> {new}')
+                    alive += 1
+            elif equivalent:
+                result = 'equivalent'
+            else:
+                result = 'alive'
+                alive += 1
+                print(f'{name}: {old}\n\t-> {new}\n\t{kind}, line {line + 1}', flush=True)
+            counts[result] = counts.get(result, 0) + 1
+    made = len(todo) - counts.get('no build', 0)
+    print(', '.join(f'{k}: {n}' for k, n in sorted(killers.items())))
+    print(f'{made} mutants: {counts.get("killed", 0)} killed, {counts.get("equivalent", 0)} '
+          f'equivalent, {alive} alive ({counts.get("no build", 0)} more did not build)')
+    sys.exit(alive > 0 or made < (12 if ONLY else 150) // PARTS)
+
+
+main()

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * oracle: random tables, of the shapes that the benchmark has and of worse ones,
+ * and questions about their edges; every answer is compared with the model's.
+ *
+ * usage: oracle SEED FIRST TABLES QUERIES
+ *
+ * Asks QUERIES questions about each of the tables FIRST, FIRST + 1, ... of SEED.
+ * What fails is printed as the arguments that repeat it.
+ */
+#include "virtio_mem_xlate.c"
+#include "model.h"
+#include "index.h"
+
+#define MAX_SLOTS 32764
+#define K (1ULL << 10)
+#define M (1ULL << 20)
+#define G (1ULL << 30)
+
+enum layout { EQ2M, PC, RAND, ADV, HEAVYTAIL, TINY, PACKED, ANY, TOP, FAR, NR_LAYOUTS };
+
+static const char *const layout_names[NR_LAYOUTS] = {
+	"eq2m", "pc", "rand", "adv", "heavytail", "tiny", "packed", "any", "top", "far",
+};
+
+static u64 seed, table_nr, state;
+static enum layout layout;
+static struct model_slot slots[MAX_SLOTS];
+static struct model model = { .slots = slots, .sorted = true };
+static struct virtio_mem_xlate_slot input[MAX_SLOTS];
+static unsigned long asked, hits, by_layout[NR_LAYOUTS], removed, nodes, words;
+
+static u64 rnd(void)
+{
+	state ^= state >> 12;
+	state ^= state << 25;
+	state ^= state >> 27;
+	return state * 2685821657736338717ULL;
+}
+
+/* Below @n. */
+static u64 below(u64 n)
+{
+	return (wide)rnd() * n >> 64;
+}
+
+static bool chance(unsigned int percent)
+{
+	return below(100) < percent;
+}
+
+static u64 log_uniform(unsigned int bits)
+{
+	return rnd() >> (63 - below(bits));
+}
+
+static void failed(const char *what, struct virtio_driver_range range, unsigned int access,
+		   u32 generation)
+{
+	printf("mismatch: %s, layout %s, %u slots, start %#llx len %#llx access %u generation %u\n",
+	       what, layout_names[layout], model.nr, (unsigned long long)range.start,
+	       (unsigned long long)range.len, access, generation);
+	printf("again with: oracle %llu %llu 1 QUERIES\n", (unsigned long long)seed,
+	       (unsigned long long)table_nr);
+	exit(1);
+}
+
+static void add_slot(u64 gpa, u64 size)
+{
+	struct model_slot *m = &slots[model.nr];
+	uintptr_t kva;
+
+	if (model.nr == MAX_SLOTS || !size || gpa > U64_MAX - size)
+		return;
+	if (model.nr && (wide)gpa < slot_end(m - 1))
+		return;
+	if (model.nr && chance(50))	/* touches its neighbour in the host, too */
+		kva = (uintptr_t)m[-1].slot.kva + m[-1].slot.size;
+	else
+		kva = rnd() >> below(60);
+	if (chance(70))
+		kva = (kva & ~4095UL) | (gpa & 4095);
+	if (!kva || kva > UINTPTR_MAX - size)
+		kva = 1 + below(UINTPTR_MAX - size);
+	m->slot = (struct virtio_mem_xlate_slot){
+		.gpa = gpa,
+		.size = size,
+		.kva = (void *)kva,
+		.access = model.nr && chance(60) ? m[-1].slot.access :
+			  chance(50) ? VIRTIO_MEM_XLATE_RW : 1 + below(3),
+	};
+	m->removed = SLOT_LIVE;
+	model.nr++;
+}
+
+/* One of the five of the benchmark with @n slots, or of the five that hurt. */
+static void make_slots(enum layout shape, unsigned int n)
+{
+	u64 pos = 0, size;
+	unsigned int i;
+
+	model.nr = 0;
+	switch (shape) {
+	case EQ2M:
+		for (i = 0; i < n; i++)
+			add_slot(i * 2 * M, 2 * M);
+		break;
+	case PC:
+		add_slot(0, 640 * K);
+		add_slot(0xc0000, 32 * K);
+		add_slot(0xe0000, 128 * K);
+		add_slot(M, 3 * G - M);
+		add_slot(4 * G - 16 * M, 4 * M);
+		add_slot(4 * G - 4 * M, 2 * M);
+		add_slot(4 * G - 256 * K, 256 * K);
+		for (i = 7; i < n; i++)
+			add_slot(4 * G + (i - 7) * 128 * M, 128 * M);
+		break;
+	case RAND:
+		for (i = 0; i < n; i++, pos += size + (1 + below(1500)) * 4 * K)
+			add_slot(pos, size = (1 + below(1500)) * 4 * K);
+		break;
+	case ADV:
+		for (i = 0; i < n / 2; i++)
+			add_slot(i * 4 * K, 4 * K);
+		for (pos = n / 2 * 4 * K; i + 1 < n; i++, pos += 2 * M + below(512) * 4 * K)
+			add_slot(pos, 2 * M);
+		add_slot(1024 * G + pos, 2 * M);
+		break;
+	case HEAVYTAIL:
+		for (i = 0; i < n; i++, pos += size + 4 * K * log_uniform(22))
+			add_slot(pos, size = 4 * K * (1 + log_uniform(22)));
+		break;
+	case TINY:
+		for (i = 0, pos = rnd() >> below(64); i < n; i++, pos += size + below(3))
+			add_slot(pos, size = 1 + below(9));
+		break;
+	case PACKED:
+		for (i = 0, pos = below(64) << below(56); i < n; i++, pos += size)
+			add_slot(pos, size = 1 + log_uniform(1 + below(16)));
+		break;
+	case ANY:
+		for (i = 0; i < n; i++, pos += size + (chance(50) ? 0 : log_uniform(60)))
+			add_slot(pos, size = 1 + log_uniform(60));
+		break;
+	case TOP:
+		for (i = 0, pos = U64_MAX - n * 64; i < n; i++, pos += 64)
+			add_slot(pos + below(3), 60 + below(3));
+		add_slot(pos - 3, 3);
+		break;
+	case FAR:
+		for (i = 0, pos = rnd() >> 8; i < n; i++, pos += size + below(2) * 4096)
+			add_slot(pos, size = 4096 << below(10));
+		add_slot(pos + (rnd() >> 2), 1 + log_uniform(40));
+		break;
+	default:
+		break;
+	}
+}
+
+static struct virtio_mem_xlate_table *make_table(void)
+{
+	unsigned int i, j, nr = model.nr;
+	struct virtio_mem_xlate_table *table;
+	struct virtio_mem_xlate_slot swap;
+
+	for (i = 0; i < nr; i++)
+		input[i] = slots[i].slot;
+	if (chance(50)) {
+		for (i = nr; i > 1; i--) {
+			j = below(i);
+			swap = input[i - 1];
+			input[i - 1] = input[j];
+			input[j] = swap;
+		}
+	}
+	table = table_create(NULL, input, nr);
+	if (IS_ERR(table)) {
+		printf("error %ld: ", PTR_ERR(table));
+		failed("a valid table was refused", (struct virtio_driver_range){}, 0, 0);
+	}
+	return table;
+}
+
+/* An address within two bytes of an edge of a slot, or any in one, or any at all. */
+static u64 address(void)
+{
+	const struct model_slot *m;
+	unsigned int kind = below(16);
+
+	if (!model.nr || kind == 0)
+		return rnd() >> below(64);
+	model.hint = below(model.nr);
+	m = &slots[model.hint];
+	if (kind < 8)
+		return m->slot.gpa + below(m->slot.size);
+	return (kind < 12 ? m->slot.gpa : m->slot.gpa + m->slot.size) + below(5) - 2;
+}
+
+static u64 length(u64 start)
+{
+	switch (below(16)) {
+	case 0:
+		return 0;
+	case 1:
+		return rnd() >> below(64);
+	case 2:
+	case 3:
+		return model.nr ? slots[model.hint].slot.gpa + slots[model.hint].slot.size -
+				  start + below(3) - 1 : 1;
+	case 4:
+	case 5:
+		return below(K);
+	default:
+		return 1 + below(16);
+	}
+}
+
+static void ask(const struct virtio_mem_xlate_view *view)
+{
+	struct virtio_driver_range range, rest;
+	struct virtio_device_range device;
+	unsigned int access = chance(2) ? rnd() : 1 + below(3);
+	struct kvec kvec[4];
+	struct answer want;
+	u32 generation = view->generation;
+	int ret, i;
+
+	range.start = address();
+	range.len = length(range.start);
+	/* A range over thousands of slots takes the model as long as all else. */
+	if (range.len > 64 && model.nr > 64 && chance(90))
+		range.len &= 0xffff;
+	want = model_range(&model, generation, range.start, range.len, access, range.len > 24);
+	asked++;
+	hits += !want.error && range.len;
+
+	memset(&device, 0xff, sizeof(device));
+	ret = virtio_mem_xlate_range(view, range, access, &device);
+	if (ret != (want.error ?: want.pieces > 1 ? -ENOBUFS : 0))
+		failed("range", range, access, generation);
+	if (ret || !range.len) {
+		if (device.kva || device.len || device.access)
+			failed("range: not empty", range, access, generation);
+	} else if ((uintptr_t)device.kva != want.kva || device.len != range.len ||
+		   device.access != access) {
+		failed("range: wrong piece", range, access, generation);
+	}
+
+	rest = range;
+	memset(&device, 0xff, sizeof(device));
+	ret = virtio_mem_xlate_next(view, &rest, access, &device);
+	if (want.good) {
+		if (ret != 1 || (uintptr_t)device.kva != want.kva || device.len != want.piece ||
+		    device.access != access || rest.start != range.start + want.piece ||
+		    rest.len != range.len - want.piece)
+			failed("next", range, access, generation);
+	} else if (ret != want.error || device.kva || device.len || device.access ||
+		   !virtio_driver_range_equal(rest, range)) {
+		failed("next: nothing to give", range, access, generation);
+	}
+
+	if (asked % 16)
+		return;
+	ret = virtio_mem_xlate_kvec(view, range, access, kvec, 4);
+	if (ret != (want.error ?: want.pieces > 4 ? -ENOBUFS : (int)want.pieces))
+		failed("kvec", range, access, generation);
+	for (i = 0, rest = range; i < ret; i++) {
+		want = model_range(&model, generation, rest.start, rest.len, access, true);
+		if ((uintptr_t)kvec[i].iov_base != want.kva || kvec[i].iov_len != want.piece)
+			failed("kvec: wrong piece", range, access, generation);
+		rest.start += want.piece;
+		rest.len -= want.piece;
+	}
+	if (ret > 0 && rest.len)
+		failed("kvec: too short", range, access, generation);
+}
+
+static void remove_some(struct virtio_mem_xlate_table *table)
+{
+	unsigned int n = 1 + below(3), i;
+	struct model_slot *m;
+	int want;
+
+	for (; n && model.nr; n--) {
+		i = below(model.nr);
+		m = &slots[i];
+		want = m->removed == SLOT_LIVE ? 0 : -ENOENT;
+		if (table_remove(table, m->slot.gpa, m->slot.size + 1) != -ENOENT ||
+		    (m->slot.size > 1 && !table_remove(table, m->slot.gpa + 1, m->slot.size)) ||
+		    table_remove(table, m->slot.gpa, m->slot.size) != want)
+			failed("remove", (struct virtio_driver_range){ m->slot.gpa, m->slot.size },
+			       0, table->generation);
+		if (!want)
+			m->removed = table->generation;
+		removed += !want;
+	}
+}
+
+static void run_table(unsigned long queries)
+{
+	static const unsigned int sizes[] = { 1, 4, 8, 32, 128, 512 };
+	struct virtio_mem_xlate_table *table;
+	struct virtio_mem_xlate_view view = {};
+	unsigned long q, round = queries / 4 + 1;
+	unsigned int n;
+
+	state = (seed + 1) * 0x9e3779b97f4a7c15ULL ^ (table_nr + 1) * 0xbf58476d1ce4e5b9ULL;
+	rnd();
+	layout = table_nr % NR_LAYOUTS;
+	n = table_nr % 4096 < NR_LAYOUTS ? 4096 << below(3) : below(5) == 0 ? below(1300) :
+	    chance(40) ? sizes[below(6)] : below(24);
+	make_slots(layout, n < MAX_SLOTS ? n : MAX_SLOTS);
+	by_layout[layout]++;
+	table = make_table();
+	view.table = table;
+	for (q = 0; q < queries; q++) {
+		if (q % round == 0) {
+			const char *wrong;
+
+			if (q)
+				remove_some(table);
+			wrong = index_wrong(table) ?: (q ? NULL : shape_wrong(table));
+			if (wrong)
+				failed(wrong, (struct virtio_driver_range){}, 0, table->generation);
+		}
+		view.generation = chance(70) ? table->generation : below(table->generation + 1ULL);
+		ask(&view);
+	}
+	words += table->nr_words;
+	nodes += index_nodes(table);
+	kvfree(table);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long i, tables, queries;
+
+	if (argc != 5) {
+		fprintf(stderr, "usage: oracle SEED FIRST TABLES QUERIES\n");
+		return 2;
+	}
+	seed = strtoull(argv[1], NULL, 0);
+	table_nr = strtoull(argv[2], NULL, 0);
+	tables = strtoul(argv[3], NULL, 0);
+	queries = strtoul(argv[4], NULL, 0);
+	for (i = 0; i < tables; i++, table_nr++)
+		run_table(queries);
+	for (i = 0; i < NR_LAYOUTS; i++)
+		printf("%s %lu, ", layout_names[i], by_layout[i]);
+	printf("%lu words, %lu nodes, %lu removals\n", words, nodes, removed);
+	printf("seed %llu: %lu queries of %lu tables, %lu hit, 0 mismatches\n",
+	       (unsigned long long)seed, asked, tables, hits);
+	return asked == tables * queries && hits >= asked / 5 ? 0 : 1;
+}

@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# oracle.sh: random and exhaustive tables against the model; see usage().
+. "$(dirname "$0")/build.sh"
+
+usage() {
+	cat <<'END'
+usage: oracle.sh [--full] [--seed=N]
+
+Asks random tables, and all small ones, and compares each answer with the model's.
+Without --full 2*10^7 questions and words of 5 bits, 1 minute; with it 10^9 and
+words of 8 and 6 bits, 10 minutes on 2 cores.  --seed repeats the random part;
+`oracle SEED FIRST TABLES QUERIES` in the build folder any table of it.
+END
+}
+
+full='' seed=$(date +%s)
+for arg; do
+	case $arg in
+	--full) full=1 ;;
+	--seed=*) seed=${arg#*=} ;;
+	--help | -h) usage; exit ;;
+	*) die "unknown argument $arg (--help shows them)" ;;
+	esac
+done
+need gcc clang-14
+echo "oracle: tables against a model, seed $seed (log: $LOG)"
+: >"$LOG"
+cd "$BUILD"
+
+# parts NAME COMMAND...: COMMAND for each of the parts PART PARTS, side by side.
+parts() {
+	local n=$JOBS i pids=() rc=0
+
+	for i in $(seq 0 $((n - 1))); do
+		"$@" "$i" "$n" >"$LOG.part$i" &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do wait "$i" || rc=1; done
+	cat "$LOG".part*
+	return "$rc"
+}
+
+tables() {
+	./oracle "$seed" $(($2 * tables / $3)) $((($2 + 1) * tables / $3 - $2 * tables / $3)) "$1"
+}
+
+random() {
+	parts tables 10000 &&
+		cat "$LOG".part* | sed -nE 's/.*: ([0-9]+) queries of ([0-9]+) tables, ([0-9]+) hit.*/\1 \2 \3/p' |
+		awk '{ q += $1; t += $2; h += $3 }
+			END { printf "%d queries of %d tables, %d %% hit, 0 mismatches\n", q, t, 100 * h / q }'
+}
+
+exhaustive() {
+	compile clang-14 "exhaustive-$2" exhaustive.c -O2 -DNARROW="$2" \
+		-Wno-tautological-constant-out-of-range-compare &&
+		parts "./exhaustive-$2" "$1" &&
+		cat "$LOG".part* | sed -nE 's/.* ([0-9]+) valid, ([0-9]+) questions.*/\1 \2/p' |
+		awk '{ t += $1; q += $2 }
+			END { printf "%d tables, %d questions, 0 mismatches\n", t, q }'
+}
+
+tables=2000 one=6 two=5
+[ -z "$full" ] || tables=100000 one=8 two=6
+compile gcc oracle oracle.c -O2
+check "random tables" random
+check "all tables of 1 slot, words of $one bits" exhaustive 1 "$one"
+check "all tables of 2 slots, words of $two bits" exhaustive 2 "$two"
+verdict oracle

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Bugs of concurrency and lifetime, planted by proof/mutants.py: what, where, how."""
+
+C, TABLE = 'virtio_mem_xlate.c', 'virtio_mem_xlate_table.h'
+WAIT_FREE = '	wait_for_views(xlate);\n	table_free(old);\n	return 0;'
+
+PLANTED = (
+    ('update(): no grace period', C, WAIT_FREE, '	table_free(old);\n	return 0;'),
+    ('update(): grace period before the swap', C,
+     '		/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */\n'
+     '		rcu_assign_pointer(xlate->table, new);\n	}\n	wait_for_views(xlate);',
+     '	}\n	wait_for_views(xlate);\n'
+     '	scoped_guard(mutex, &xlate->update)\n'
+     '		/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */\n'
+     '		rcu_assign_pointer(xlate->table, new);'),
+    ('update(): frees before the grace period', C, WAIT_FREE,
+     '	table_free(old);\n	wait_for_views(xlate);\n	return 0;'),
+    ('update(): frees the new table', C, WAIT_FREE,
+     '	wait_for_views(xlate);\n	table_free(new);\n	return 0;'),
+    ('update(): does not free the old table', C, WAIT_FREE,
+     '	wait_for_views(xlate);\n	return 0;'),
+    ('update(): waits under the mutex', C,
+     '		rcu_assign_pointer(xlate->table, new);\n	}\n	wait_for_views(xlate);',
+     '		rcu_assign_pointer(xlate->table, new);\n		wait_for_views(xlate);\n	}'),
+    ('update(): under no mutex', C,
+     '	scoped_guard(mutex, &xlate->update) {\n		old = current_table(xlate);\n'
+     '		if (old == &no_slots)',
+     '	{\n		old = xlate->table;\n		if (old == &no_slots)'),
+    ('remove: mutex kept on an error path', C,
+     '	scoped_guard(mutex, &xlate->update)\n'
+     '		err = table_remove(current_table(xlate), gpa, size);\n'
+     '	if (err)\n		return err;\n',
+     '	mutex_lock(&xlate->update);\n'
+     '	err = table_remove(current_table(xlate), gpa, size);\n'
+     '	if (err)\n		return err;\n	mutex_unlock(&xlate->update);\n'),
+    ('table_remove(): generation before the mark', TABLE,
+     '	WRITE_ONCE(slot->removed, table->generation + 1);\n'
+     '	/* Pairs with smp_load_acquire() in table_generation(). */\n'
+     '	smp_store_release(&table->generation, table->generation + 1);',
+     '	/* Pairs with smp_load_acquire() in table_generation(). */\n'
+     '	smp_store_release(&table->generation, table->generation + 1);\n'
+     '	WRITE_ONCE(slot->removed, table->generation);'),
+    ('table_remove(): generation without a barrier', TABLE,
+     '	smp_store_release(&table->generation, table->generation + 1);',
+     '	WRITE_ONCE(table->generation, table->generation + 1);'),
+    ('table_generation(): without a barrier', TABLE,
+     'return smp_load_acquire(&table->generation);', 'return READ_ONCE(table->generation);'),
+    ('take_out(): words written plainly', TABLE,
+     'WRITE_ONCE(table->words[offset + bucket], slots_word(i, 0));',
+     'table->words[offset + bucket] = slots_word(i, 0);'),
+    ('remove: no grace period', C, '	wait_for_views(xlate);\n	return 0;\n}\n'
+     'EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);',
+     '	return 0;\n}\nEXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);'),
+    ('unregister: no grace period', C,
+     '	wait_for_views(xlate);\n	table_free(old);\n	virtio_mem_xlate_put',
+     '	table_free(old);\n	virtio_mem_xlate_put'),
+    ('unregister: put twice', C, '	table_free(old);\n	virtio_mem_xlate_put(xlate);',
+     '	table_free(old);\n	virtio_mem_xlate_put(xlate);\n	virtio_mem_xlate_put(xlate);'),
+    ('unregister: leaves the table to views', C,
+     'rcu_assign_pointer(xlate->table, &no_slots);', '(void)&no_slots;'),
+    ('lookups: two dereferences', C,
+     'return table_next(view->table, view->generation,',
+     'return table_next(view->xlate->table, view->generation,'),
+    ('lookups: the generation of now', C,
+     'return table_range(view->table, view->generation,',
+     'return table_range(view->table, view->table->generation,'),
+    ('read_lock: table fetched before the section', C,
+     '	view->srcu_idx = srcu_read_lock(&xlate->srcu);\n'
+     '	/* Pairs with rcu_assign_pointer() in update() and virtio_mem_xlate_unregister(). */\n'
+     '	view->table = srcu_dereference(xlate->table, &xlate->srcu);',
+     '	/* Pairs with rcu_assign_pointer() in update() and virtio_mem_xlate_unregister(). */\n'
+     '	view->table = srcu_dereference(xlate->table, &xlate->srcu);\n'
+     '	view->srcu_idx = srcu_read_lock(&xlate->srcu);'),
+    ('read_unlock: the other counter', C, 'view->xlate->srcu, view->srcu_idx);',
+     'view->xlate->srcu, !view->srcu_idx);'),
+    ('put: frees at once', C, 'queue_work(free_wq, &xlate->free);', 'context_free(xlate);'),
+    ('put: frees at the last but one', C, 'if (refcount_dec_and_test(&xlate->refs))',
+     'if (refcount_dec_and_test(&xlate->refs) || refcount_read(&xlate->refs) == 1)'),
+    ('exit: work left behind', C, '	destroy_workqueue(free_wq);\n', ''),
+    ('register: lock class kept on an error path', C,
+     '	mutex_destroy(&xlate->update);\n	lockdep_unregister_key(&xlate->srcu_key);\n'
+     '	cleanup_srcu_struct', '	mutex_destroy(&xlate->update);\n	cleanup_srcu_struct'),
+)

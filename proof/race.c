@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * race: readers against updaters in threads, for the thread sanitizer; and, as
+ * memory that was taken away is poisoned, for anyone.
+ *
+ * usage: race MILLISECONDS
+ *
+ * Built with -DTHREADS.
+ */
+#include <time.h>
+#include "virtio_mem_xlate.c"
+
+#define READERS 3
+#define UPDATERS 2
+#define SIZE 64		/* of a slot, and of the memory behind it */
+#define GPA(updater, i) ((((u64)(updater) + 1) << 20) + (u64)(i) * SIZE)
+#define GOOD 0x600d600d600d600dULL
+#define POISON 0xdeaddeaddeaddeadULL
+
+static struct virtio_mem_xlate *xlate;
+static atomic_bool stop;
+static atomic_ulong lookups, hits, updates, removals, refused;
+
+/* An eighth of the guest's memory; read with and without the race being ours. */
+static u64 look(void *kva)
+{
+	return __atomic_load_n((u64 *)kva, __ATOMIC_RELAXED);
+}
+
+static void fill_memory(u64 *memory, u64 value)
+{
+	unsigned int i;
+
+	for (i = 0; i < SIZE / sizeof(u64); i++)
+		__atomic_store_n(&memory[i], value, __ATOMIC_RELAXED);
+}
+
+static void *reader(void *arg)
+{
+	u64 state = (uintptr_t)arg + 1;
+
+	while (!stop) {
+		struct virtio_mem_xlate_view view;
+		unsigned int i;
+
+		virtio_mem_xlate_read_lock(xlate, &view);
+		for (i = 0; i < 16; i++) {
+			struct virtio_driver_range range = { .len = 8 };
+			struct virtio_device_range device, again;
+			u64 *p, value;
+			int ret;
+
+			state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+			range.start = GPA(state >> 40 & 1, state >> 50 & 7) + (state >> 45 & 7) * 8;
+			ret = virtio_mem_xlate_range(&view, range, 1, &device);
+			atomic_fetch_add(&lookups, 1);
+			if (i == 8 && state >> 62 == 0)
+				sched_yield();
+			if (virtio_mem_xlate_range(&view, range, 1, &again) != ret ||
+			    (!ret && again.kva != device.kva))
+				fatal("race: a view saw two tables");
+			if (ret)
+				continue;
+			p = virtio_device_range_get(device);
+			value = look(p);
+			if (value != GOOD)
+				fatal("race: memory seen that was taken away");
+			atomic_fetch_add(&hits, 1);
+		}
+		virtio_mem_xlate_read_unlock(&view);
+	}
+	virtio_mem_xlate_put(xlate);
+	return NULL;
+}
+
+/* Each has slots of its own, which nobody else removes; and replaces nothing of the other's. */
+static void *updater(void *arg)
+{
+	unsigned int me = (uintptr_t)arg, i, n, round;
+
+	for (round = 0; !stop; round++) {
+		struct virtio_mem_xlate_slot slots[4];
+		static _Thread_local u64 *memory[4];
+
+		n = 1 + round % 4;
+		for (i = 0; i < n; i++) {
+			if (posix_memalign((void **)&memory[i], 64, SIZE))
+				fatal("race: no memory");
+			fill_memory(memory[i], GOOD);
+			slots[i] = (struct virtio_mem_xlate_slot){
+				.gpa = GPA(me, (i + round) % 8),
+				.size = SIZE,
+				.kva = memory[i],
+				.access = VIRTIO_MEM_XLATE_RW,
+			};
+		}
+		if (virtio_mem_xlate_add(xlate, slots, n))
+			fatal("race: slots refused");
+		if (virtio_mem_xlate_add(xlate, slots, 1) != -EEXIST)
+			fatal("race: a slot taken twice");
+		atomic_fetch_add(&refused, 1);
+		for (i = 0; i < n; i++) {
+			if (virtio_mem_xlate_remove(xlate, slots[i].gpa, SIZE))
+				fatal("race: slot not there");
+			fill_memory(memory[i], POISON);
+			free(memory[i]);
+			atomic_fetch_add(&removals, 1);
+		}
+		atomic_fetch_add(&updates, 1);
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	long ms = argc == 2 ? atol(argv[1]) : 0;
+	struct timespec time = { ms / 1000, ms % 1000 * 1000000 };
+	pthread_t threads[READERS + UPDATERS];
+	unsigned int i;
+
+	if (ms <= 0) {
+		fprintf(stderr, "usage: race MILLISECONDS\n");
+		return 2;
+	}
+	if (module_init_call())
+		return 1;
+	xlate = virtio_mem_xlate_register(NULL, 0);
+	if (IS_ERR(xlate))
+		return 1;
+	for (i = 0; i < READERS; i++) {
+		virtio_mem_xlate_get(xlate);
+		pthread_create(&threads[i], NULL, reader, (void *)(uintptr_t)i);
+	}
+	for (; i < READERS + UPDATERS; i++)
+		pthread_create(&threads[i], NULL, updater, (void *)(uintptr_t)(i - READERS));
+	nanosleep(&time, NULL);
+	stop = true;
+	for (i = READERS; i < READERS + UPDATERS; i++)
+		pthread_join(threads[i], NULL);
+	virtio_mem_xlate_unregister(xlate);
+	for (i = 0; i < READERS; i++)
+		pthread_join(threads[i], NULL);
+	errors_logged = 0;
+	module_exit_call();
+	if (live_objects || errors_logged)
+		fatal("race: %ld objects left", (long)live_objects);
+	printf("%lu lookups, %lu hit, %lu updates, %lu removals, %lu grace periods, 0 findings\n",
+	       lookups, hits, updates, removals, grace_periods);
+	return hits && removals ? 0 : 1;
+}
