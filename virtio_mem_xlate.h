@@ -509,10 +509,11 @@ __virtio_mem_xlate_word(const struct virtio_mem_xlate_table *table, u64 gpa)
 	unsigned long i = (offset >> table->shift) + 1;
 
 	if (sizeof(long) < sizeof(u64))
-		i &= array_index_mask_nospec(offset >> 32, (table->span >> 32) + 1) &
+		i &= array_index_mask_nospec((unsigned long)(offset >> 32),
+					     (unsigned long)(table->span >> 32) + 1) &
 		     (offset < table->span ? ULONG_MAX : 0);
 	else
-		i &= array_index_mask_nospec(offset, table->span);
+		i &= array_index_mask_nospec((unsigned long)offset, (unsigned long)table->span);
 	return READ_ONCE(table->words[i]);
 }
 
