@@ -404,9 +404,9 @@ static int check_copy(const struct virtio_mem_xlate_view *view,
 /* virtio_mem_xlate_range() for what its inline part leaves over. */
 int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
 				struct virtio_driver_range driver, unsigned int access,
-				struct virtio_device_range *device)
+				struct virtio_device_range *device, unsigned long word)
 {
-	return table_range(view->table, view->generation, driver, access, device);
+	return table_range(view->table, view->generation, word, driver, access, device);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_range_slow);
 
@@ -493,10 +493,11 @@ static void copy_piece(void *dst, const void *src, size_t len)
 int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *dst,
 			       struct virtio_driver_range src)
 {
+	unsigned long word = __virtio_mem_xlate_word(view->table, src.start);
 	struct virtio_device_range piece;
 	int err;
 
-	if (likely(__virtio_mem_xlate_hit(view, src, VIRTIO_MEM_XLATE_READ, &piece))) {
+	if (likely(__virtio_mem_xlate_hit(view, word, src, VIRTIO_MEM_XLATE_READ, &piece))) {
 		copy_piece(dst, piece.kva, piece.len);
 		return 0;
 	}
@@ -525,10 +526,11 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_from);
 int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 			     struct virtio_driver_range dst, const void *src)
 {
+	unsigned long word = __virtio_mem_xlate_word(view->table, dst.start);
 	struct virtio_device_range piece;
 	int err;
 
-	if (likely(__virtio_mem_xlate_hit(view, dst, VIRTIO_MEM_XLATE_WRITE, &piece))) {
+	if (likely(__virtio_mem_xlate_hit(view, word, dst, VIRTIO_MEM_XLATE_WRITE, &piece))) {
 		copy_piece(piece.kva, src, piece.len);
 		return 0;
 	}

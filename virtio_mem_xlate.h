@@ -473,9 +473,9 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 struct xlate_slot;
 
 struct virtio_mem_xlate_table {
-	u64 base;		/* a multiple of the bucket size */
+	u64 base;		/* 2^@shift bytes below the first bucket */
 	u64 span;		/* bytes from there to the end of what the buckets are for */
-	u64 bucket_mask;	/* 2^@shift - 1 */
+	u64 bucket_mask;	/* ~(2^@shift - 1) */
 	unsigned long *words;	/* [0] is of what no bucket covers, [1] of the first bucket */
 	unsigned int shift;
 	u32 generation;		/* one more with each removal */
@@ -491,22 +491,24 @@ struct virtio_mem_xlate_table {
 
 int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
 				struct virtio_driver_range driver, unsigned int access,
-				struct virtio_device_range *device);
+				struct virtio_device_range *device, unsigned long word);
 int virtio_mem_xlate_next_slow(const struct virtio_mem_xlate_view *view,
 			       struct virtio_driver_range *driver, unsigned int access,
 			       struct virtio_device_range *device);
 
 /*
- * The word of the bucket with @gpa.  Below @base the offset wraps; as @base + @span
- * is at most U64_MAX, it then exceeds @span.  The mask makes that word [0], also
- * for a processor that runs ahead.  Word [0] is right for every address: where the
- * portable mask is 0 for an offset above LONG_MAX, that one takes longer, no more.
+ * The word of the bucket with @gpa.  Between @base and the first bucket that is
+ * word [0] of itself, and below @base, where the offset wraps, too: either it then
+ * wraps back past @base, or it is @span at least, since buckets end below 2^64.
+ * The mask makes the rest word [0], also for a processor that runs ahead.  Word [0]
+ * is right for every address: where the portable mask is 0 for an offset above
+ * LONG_MAX, that one takes longer, no more.
  */
 static inline unsigned long
 __virtio_mem_xlate_word(const struct virtio_mem_xlate_table *table, u64 gpa)
 {
 	u64 offset = gpa - table->base;
-	unsigned long i = (offset >> table->shift) + 1;
+	unsigned long i = offset >> table->shift, word;
 
 	if (sizeof(long) < sizeof(u64))
 		i &= array_index_mask_nospec((unsigned long)(offset >> 32),
@@ -514,7 +516,10 @@ __virtio_mem_xlate_word(const struct virtio_mem_xlate_table *table, u64 gpa)
 		     (offset < table->span ? ULONG_MAX : 0);
 	else
 		i &= array_index_mask_nospec((unsigned long)offset, (unsigned long)table->span);
-	return READ_ONCE(table->words[i]);
+	/* READ_ONCE(), but that compilers do not fold the address of what is volatile. */
+	word = data_race(table->words[i]);
+	OPTIMIZER_HIDE_VAR(word);
+	return word;
 }
 
 /* Does @word say that all of its bucket allows @access, which must be valid? */
@@ -538,20 +543,20 @@ static inline void *__virtio_mem_xlate_word_kva(unsigned long word, u64 gpa, uns
 }
 
 /*
- * True if all of @driver is in one bucket, which is in one slot, which allows
- * @access.  An empty range wraps to the longest and is not.  A range that ends
- * in its bucket ends below 2^64.
+ * True if all of @driver is in one bucket, that of @word, which is in one slot,
+ * which allows @access.  With all the bits set that say which bucket, an address
+ * is as far from 2^64 as from the end of its bucket; an empty range wraps to the
+ * longest and is not in one.
  */
 static inline bool
-__virtio_mem_xlate_hit(const struct virtio_mem_xlate_view *view,
+__virtio_mem_xlate_hit(const struct virtio_mem_xlate_view *view, unsigned long word,
 		       struct virtio_driver_range driver, unsigned int access,
 		       struct virtio_device_range *device)
 {
-	const struct virtio_mem_xlate_table *table = view->table;
-	unsigned long word = __virtio_mem_xlate_word(table, driver.start);
-	u64 behind = ~driver.start & table->bucket_mask;
+	u64 more = driver.len - 1, last;
 
-	if (access - 1 >= VIRTIO_MEM_XLATE_RW || driver.len - 1ULL > behind ||
+	if (access - 1 >= VIRTIO_MEM_XLATE_RW ||
+	    check_add_overflow(driver.start | view->table->bucket_mask, more, &last) ||
 	    !__virtio_mem_xlate_word_allows(word, access))
 		return false;
 	*device = virtio_device_range_new(__virtio_mem_xlate_word_kva(word, driver.start, access),
@@ -587,9 +592,11 @@ static inline int virtio_mem_xlate_range(const struct virtio_mem_xlate_view *vie
 					 struct virtio_driver_range driver, unsigned int access,
 					 struct virtio_device_range *device)
 {
-	if (likely(__virtio_mem_xlate_hit(view, driver, access, device)))
+	unsigned long word = __virtio_mem_xlate_word(view->table, driver.start);
+
+	if (likely(__virtio_mem_xlate_hit(view, word, driver, access, device)))
 		return 0;
-	return virtio_mem_xlate_range_slow(view, driver, access, device);
+	return virtio_mem_xlate_range_slow(view, driver, access, device, word);
 }
 
 /**
@@ -610,7 +617,9 @@ static inline int virtio_mem_xlate_next(const struct virtio_mem_xlate_view *view
 					struct virtio_driver_range *driver, unsigned int access,
 					struct virtio_device_range *device)
 {
-	if (likely(__virtio_mem_xlate_hit(view, *driver, access, device))) {
+	unsigned long word = __virtio_mem_xlate_word(view->table, driver->start);
+
+	if (likely(__virtio_mem_xlate_hit(view, word, *driver, access, device))) {
 		driver->start += driver->len;
 		driver->len = 0;
 		return 1;

@@ -246,9 +246,25 @@ static u64 slot_last(const struct xlate_slot *slot)
 	return slot->gpa + slot->size - 1;
 }
 
-static u64 bucket_mask(unsigned int shift)
+/* Offset of the last byte in a bucket of 2^@shift bytes. */
+static u64 bucket_last(unsigned int shift)
 {
 	return (1ULL << shift) - 1;
+}
+
+/*
+ * How many of the three slots behind @slot start at or below @gpa.  Side by side,
+ * which is faster than one after the other, for nobody can guess the answer.
+ */
+/*@
+ * requires \valid_read(slot + (1 .. 3));
+ * assigns \nothing;
+ * ensures \result == (slot[1].gpa <= gpa ? 1 : 0) + (slot[2].gpa <= gpa ? 1 : 0) +
+ *	(slot[3].gpa <= gpa ? 1 : 0);
+ */
+static unsigned int slots_behind(const struct xlate_slot *slot, u64 gpa)
+{
+	return (slot[1].gpa <= gpa) + (slot[2].gpa <= gpa) + (slot[3].gpa <= gpa);
 }
 
 /* Deeper than this, and for no more slots than that, a search is as good as a node. */
@@ -256,9 +272,19 @@ static u64 bucket_mask(unsigned int shift)
 #define NODE_MIN_SLOTS	8
 
 /*
+ * Ranges are about this long, as a power of two: a packet.  Proofs in which an
+ * address has few bits set it to less.
+ */
+#ifndef RANGE_SHIFT
+#define RANGE_SHIFT	10U
+#endif
+
+/*
  * The coarsest buckets, from 2^@shift bytes on and below 2^@end, that leave at
- * most 4 % of the bytes that slots[@first..@last] have in [@low, @high] outside
- * buckets that are wholly in a slot: coarse ones take less memory and cache.
+ * most 1/128 of the bytes that slots[@first..@last] have in [@low, @high] outside
+ * buckets that are wholly in a slot, or no more than what ranges that leave their
+ * bucket come to: coarse ones take less memory and cache, and fewer ranges leave
+ * them.
  */
 static unsigned int choose_shift(const struct virtio_mem_xlate_table *table, unsigned int shift,
 				 unsigned int end, unsigned int first, unsigned int last,
@@ -266,14 +292,14 @@ static unsigned int choose_shift(const struct virtio_mem_xlate_table *table, uns
 {
 	for (; shift + 1 < end; shift++) {
 		u64 bytes = 0, inside = 0;
-		unsigned int i;
+		unsigned int i, part;
 
 		for (i = first; i <= last; i++) {
 			const struct xlate_slot *slot = &table->slots[i];
 			u64 slot_low = max(slot->gpa, low);
 			u64 slot_end = min(slot_last(slot), high) + 1;
 			u64 from = (slot_low >> (shift + 1)) +
-				   !!(slot_low & bucket_mask(shift + 1));
+				   !!(slot_low & bucket_last(shift + 1));
 			u64 to = slot_end >> (shift + 1);
 
 			if (slot_low >= slot_end)
@@ -282,7 +308,8 @@ static unsigned int choose_shift(const struct virtio_mem_xlate_table *table, uns
 			if (from < to)
 				inside += (to - from) << (shift + 1);
 		}
-		if (bytes - inside > bytes / 25)
+		part = clamp(shift + 1, RANGE_SHIFT, RANGE_SHIFT + 7) - RANGE_SHIFT;
+		if (bytes - inside > bytes >> part)
 			break;
 	}
 	return shift;
@@ -293,20 +320,19 @@ static void fill(struct virtio_mem_xlate_table *table, unsigned int offset, unsi
 
 /*
  * Word of the bucket of 2^@shift bytes from @low on, where slots[@first] is the
- * last to start at or below @low, if one does.
+ * last to start at or below @low, if one does, and slots[@last] at or below its end.
  */
 static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned int shift,
-				 unsigned int first, u64 low, unsigned int depth)
+				 unsigned int first, unsigned int last, u64 low,
+				 unsigned int depth)
 {
 	const struct xlate_slot *slot = &table->slots[first];
-	unsigned int last = first, bits, node_shift, node;
-	u64 high = low + bucket_mask(shift);
+	unsigned int bits, node_shift, node;
+	u64 high = low + bucket_last(shift);
 
 	if (slot->gpa <= low && high - slot->gpa < slot->size && slot_has_word(slot))
 		return slot_word(slot);
 
-	while (last + 1 < table->nr_slots && table->slots[last + 1].gpa <= high)
-		last++;
 	bits = min_t(unsigned int, shift, ilog2((last - first + 1) * 5 / 4));
 	if (last - first < NODE_MIN_SLOTS || depth == NODE_DEPTH || !bits)
 		goto slots;
@@ -323,16 +349,28 @@ slots:
 	return slots_word(first, order_base_2(last - first + 1));
 }
 
-/* Fills @nr words from @offset on, of buckets of 2^@shift bytes from @low on. */
+/*
+ * Fills @nr words from @offset on, of buckets of 2^@shift bytes from @low on, below
+ * the second of which slots[@first] is the first to start, if one does.
+ */
 static void fill(struct virtio_mem_xlate_table *table, unsigned int offset, unsigned long nr,
 		 unsigned int shift, unsigned int first, u64 low, unsigned int depth)
 {
+	const struct xlate_slot *slots = table->slots;
 	unsigned long i;
 
-	for (i = 0; i < nr; i++, low += bucket_mask(shift) + 1) {
-		while (first + 1 < table->nr_slots && table->slots[first + 1].gpa <= low)
+	for (i = 0; i < nr; i++, low += bucket_last(shift) + 1) {
+		unsigned int last, more;
+
+		if (first + 1 < table->nr_slots && slots[first + 1].gpa <= low)
 			first++;
-		table->words[offset + i] = bucket_word(table, shift, first, low, depth);
+		last = first;
+		do {
+			more = slots_behind(&slots[last], low + bucket_last(shift));
+			last = min(last + more, table->nr_slots - 1);
+		} while (more == 3 && last + 1 < table->nr_slots);
+		table->words[offset + i] = bucket_word(table, shift, first, last, low, depth);
+		first = last;
 	}
 }
 
@@ -358,7 +396,7 @@ static void leave_out_far(const struct xlate_slot *slots, unsigned int *first, u
 static void build_index(struct virtio_mem_xlate_table *table)
 {
 	unsigned int shift = 0, first = 0, last = table->nr_slots - 1, nr;
-	u64 low, high;
+	u64 low, high, size;
 
 	table->words[0] = slots_word(0, order_base_2(max(table->nr_slots, 1U)));
 	table->nr_words = 1;
@@ -371,12 +409,18 @@ static void build_index(struct virtio_mem_xlate_table *table)
 		shift++;
 	shift = choose_shift(table, shift, BITS_PER_LONG_LONG, first, last, low, high);
 	table->shift = shift;
-	table->bucket_mask = bucket_mask(shift);
-	table->base = low & ~bucket_mask(shift);
-	table->span = high - table->base + 1;
-	nr = ((table->span - 1) >> shift) + 1;
+	size = bucket_last(shift) + 1;
+	low &= ~bucket_last(shift);
+	/* The first bucket may be so coarse that some were not far at all. */
+	while (first && slot_last(&table->slots[first - 1]) >= low)
+		first--;
+	nr = ((high - low) >> shift) + 1;
+	table->bucket_mask = ~bucket_last(shift);
+	table->base = low - size;
+	/* What no offset reaches does without a bucket: the end, if all is one slot. */
+	table->span = min(high - low + 1, U64_MAX - size) + size;
 	table->nr_words += nr;
-	fill(table, 1, nr, shift, first, table->base, 0);
+	fill(table, 1, nr, shift, first, low, 0);
 }
 
 /* Makes what was appended searchable, or says why it is no table. */
@@ -418,15 +462,17 @@ static u32 table_generation(const struct virtio_mem_xlate_table *table)
  * leads to a slot all the same, and a pointer into a slot stays in it.
  */
 
-/* Word of the smallest bucket with @gpa, and how many bytes that has behind @gpa. */
+/*
+ * Word of the smallest bucket with @gpa, where @word is that of the largest, and
+ * how many bytes it has behind @gpa.
+ */
 static __always_inline unsigned long
-table_word(const struct virtio_mem_xlate_table *table, u64 gpa, u64 *behind)
+table_word(const struct virtio_mem_xlate_table *table, unsigned long word, u64 gpa, u64 *behind)
 {
-	unsigned long word = __virtio_mem_xlate_word(table, gpa);
 	unsigned int shift = table->shift;
 
 	while (word_is_node(word)) {
-		unsigned long i = (gpa & bucket_mask(shift)) >> node_word_shift(word);
+		unsigned long i = (gpa & bucket_last(shift)) >> node_word_shift(word);
 		unsigned long other = (word & (WORD_SLOT | WORD_NODE)) ^ WORD_NODE;
 
 		OPTIMIZER_HIDE_VAR(other);	/* or the compiler knows it to be 0 */
@@ -434,7 +480,7 @@ table_word(const struct virtio_mem_xlate_table *table, u64 gpa, u64 *behind)
 		shift = node_word_shift(word);
 		word = READ_ONCE(table->words[i]);
 	}
-	*behind = ~gpa & bucket_mask(shift);
+	*behind = ~gpa & bucket_last(shift);
 	return word;
 }
 
@@ -499,8 +545,8 @@ table_search(const struct virtio_mem_xlate_table *table, unsigned long word, u64
 	 *	(\forall integer i; 0 <= i < table->nr_slots && table->slots[i].gpa <= gpa ==>
 	 *		i < p + 4);
 	 */
-	/* Side by side is faster, and what is behind those @n starts above @gpa. */
-	return slot + (slot[1].gpa <= gpa) + (slot[2].gpa <= gpa) + (slot[3].gpa <= gpa);
+	/* What is behind those @n starts above @gpa. */
+	return slot + slots_behind(slot, gpa);
 }
 
 /* Is @slot in the table as of @generation, and does it allow @access? */
@@ -528,18 +574,17 @@ static void *slot_kva(const struct xlate_slot *slot, size_t offset)
 
 /*
  * Where the device sees the byte at @gpa, and how many from there on are sure to
- * follow it there.  0 or -errno.
+ * follow it there.  @word is that of the largest bucket with @gpa.  0 or -errno.
  */
 static __always_inline int
-table_lookup(const struct virtio_mem_xlate_table *table, u32 generation, u64 gpa,
-	     unsigned int access, void **kva, u64 *bytes)
+table_lookup(const struct virtio_mem_xlate_table *table, u32 generation, unsigned long word,
+	     u64 gpa, unsigned int access, void **kva, u64 *bytes)
 {
 	const struct xlate_slot *slot;
-	unsigned long word;
 	u64 offset, behind;
 	int err;
 
-	word = table_word(table, gpa, &behind);
+	word = table_word(table, word, gpa, &behind);
 	if (word_is_slot(word)) {
 		if (!__virtio_mem_xlate_word_allows(word, access))
 			return -EPERM;
@@ -578,7 +623,7 @@ static void take_out(struct virtio_mem_xlate_table *table, unsigned int offset, 
 
 		if (word_is_node(word))
 			take_out(table, node_word_offset(word), node_word_shift(word),
-				 bucket_low, bucket_low + bucket_mask(shift), i);
+				 bucket_low, bucket_low + bucket_last(shift), i);
 		else if (word_is_slot(word))
 			WRITE_ONCE(table->words[offset + bucket], slots_word(i, 0));
 	}
@@ -594,8 +639,8 @@ static int table_remove(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
 
 	if (!size || slot->gpa != gpa || slot->size != size || slot->removed != SLOT_LIVE)
 		return -ENOENT;
-	take_out(table, 1, table->shift, table->base, table->base + table->span - 1,
-		 slot - table->slots);
+	take_out(table, 1, table->shift, table->base + bucket_last(table->shift) + 1,
+		 table->base + table->span - 1, slot - table->slots);
 	WRITE_ONCE(slot->removed, table->generation + 1);
 	/* Pairs with smp_load_acquire() in table_generation(). */
 	smp_store_release(&table->generation, table->generation + 1);
@@ -624,75 +669,90 @@ static int driver_range_validate(struct virtio_driver_range driver)
 }
 
 /*
- * The longest leading piece of @driver that is contiguous and allows @access,
- * which @driver is moved past.  Both must be valid.  1, 0 if @driver is empty,
- * or -errno for its first byte.
+ * How much of the start of @driver, which is not empty, is contiguous and allows
+ * @access, and where.  @word is that of the largest bucket with its first byte.
+ * Both must be valid.  0 or -errno for that byte.
+ */
+static __always_inline int
+table_piece(const struct virtio_mem_xlate_table *table, u32 generation, unsigned long word,
+	    struct virtio_driver_range driver, unsigned int access, void **kva, u64 *len)
+{
+	u64 bytes;
+	void *next;
+	int err;
+
+	err = table_lookup(table, generation, word, driver.start, access, kva, len);
+	if (err)
+		return err;
+	for (; *len < driver.len; *len += bytes) {
+		u64 gpa = driver.start + *len;
+
+		word = __virtio_mem_xlate_word(table, gpa);
+		if (table_lookup(table, generation, word, gpa, access, &next, &bytes) ||
+		    next != *kva + *len)
+			return 0;
+	}
+	*len = driver.len;
+	return 0;
+}
+
+/*
+ * That leading piece of @driver, which is moved past it.  @driver and @access must
+ * be valid.  1, 0 if @driver is empty, or -errno for its first byte.
  */
 static int table_next(const struct virtio_mem_xlate_table *table, u32 generation,
 		      struct virtio_driver_range *driver, unsigned int access,
 		      struct virtio_device_range *device)
 {
-	u64 len, bytes;
-	void *kva, *next;
+	void *kva;
+	u64 len;
 	int err;
 
 	*device = (struct virtio_device_range){};
 	if (!driver->len)
 		return 0;
-	err = table_lookup(table, generation, driver->start, access, &kva, &len);
+	err = table_piece(table, generation, __virtio_mem_xlate_word(table, driver->start),
+			  *driver, access, &kva, &len);
 	if (err)
 		return err;
-	for (; len < driver->len; len += bytes) {
-		err = table_lookup(table, generation, driver->start + len, access, &next, &bytes);
-		if (err || next != kva + len)
-			break;
-	}
-	len = min(len, driver->len);
 	*device = virtio_device_range_new(kva, len, access);
 	driver->start += len;
 	driver->len -= len;
 	return 1;
 }
 
-/* For what takes more than one look: all of @driver in one piece. */
-static noinline int table_range_pieces(const struct virtio_mem_xlate_table *table, u32 generation,
-				       struct virtio_driver_range driver, unsigned int access,
-				       struct virtio_device_range *device)
+/* Why @driver cannot be had in one piece; 0 if only because it is empty. */
+static noinline int table_range_error(const struct virtio_mem_xlate_table *table, u32 generation,
+				      struct virtio_driver_range driver, unsigned int access)
 {
 	struct virtio_device_range piece;
 	int ret;
 
-	*device = (struct virtio_device_range){};
 	ret = access_validate(access) ?: driver_range_validate(driver);
-	if (ret)
+	if (ret || !driver.len)
 		return ret;
-	ret = table_next(table, generation, &driver, access, &piece);
-	if (ret <= 0)
-		return ret;
-	if (!driver.len) {
-		*device = piece;
-		return 0;
-	}
 	do {
 		ret = table_next(table, generation, &driver, access, &piece);
 	} while (ret > 0);
 	return ret ?: -ENOBUFS;
 }
 
-/* All of @driver in one piece. */
+/* All of @driver in one piece; @word is that of the largest bucket with its first byte. */
 static int table_range(const struct virtio_mem_xlate_table *table, u32 generation,
-		       struct virtio_driver_range driver, unsigned int access,
+		       unsigned long word, struct virtio_driver_range driver, unsigned int access,
 		       struct virtio_device_range *device)
 {
 	void *kva;
-	u64 bytes;
+	u64 len;
 
-	/* Overflows are longer than any slot has bytes. */
+	/* One that overflows is longer than any piece: nothing is at U64_MAX. */
 	if (access_validate(access) || !driver.len ||
-	    table_lookup(table, generation, driver.start, access, &kva, &bytes) ||
-	    driver.len > bytes)
-		return table_range_pieces(table, generation, driver, access, device);
-	*device = virtio_device_range_new(kva, driver.len, access);
+	    table_piece(table, generation, word, driver, access, &kva, &len) ||
+	    len < driver.len) {
+		*device = (struct virtio_device_range){};
+		return table_range_error(table, generation, driver, access);
+	}
+	*device = virtio_device_range_new(kva, len, access);
 	return 0;
 }
 

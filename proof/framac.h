@@ -10,11 +10,13 @@
 #define unlikely(x) (x)
 #define OPTIMIZER_HIDE_VAR(var) do { } while (0)
 #define READ_ONCE(x) (x)
+#define data_race(x) (x)
 #define WRITE_ONCE(x, v) ((x) = (v))
 #define smp_load_acquire(p) (*(p))
 #define smp_store_release(p, v) (*(p) = (v))
 #define min(a, b) ((a) < (b) ? (a) : (b))
 #define max(a, b) ((a) > (b) ? (a) : (b))
+#define clamp(x, low, high) min(max(x, low), high)
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
 

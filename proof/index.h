@@ -53,7 +53,7 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 			u64 from = low + ((u64)i << node_word_shift(word));
 
 			wrong = word_wrong(table, table->words[node_word_offset(word) + i], from,
-					   from + bucket_mask(node_word_shift(word)),
+					   from + bucket_last(node_word_shift(word)),
 					   node_word_shift(word), depth + 1);
 		}
 		return wrong;
@@ -75,21 +75,22 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 /* What is wrong with @table, or NULL. */
 static inline const char *index_wrong(const struct virtio_mem_xlate_table *table)
 {
-	u64 i, nr = table->span ? ((table->span - 1) >> table->shift) + 1 : 0;
+	u64 i, low, nr = table->span ? (table->span - 1) >> table->shift : 0;
 	const char *wrong = NULL;
 
 	if (table->nr_words > table->max_words || table->nr_words < nr + 1)
 		return "index: more words than there is room for";
-	if (table->span && (table->base & table->bucket_mask ||
-			    table->bucket_mask != bucket_mask(table->shift) ||
-			    table->span > U64_MAX - table->base))
+	if (table->span && (table->base & ~table->bucket_mask ||
+			    table->bucket_mask != ~bucket_last(table->shift)))
 		return "index: base, span and mask do not fit";
 	wrong = word_wrong(table, table->words[0], 0, U64_MAX, BITS_PER_LONG_LONG, 8);
-	for (i = 0; i < nr && !wrong; i++) {
-		u64 low = table->base + (i << table->shift);
-
-		wrong = word_wrong(table, table->words[(unsigned long)i + 1], low,
-				   low + table->bucket_mask, table->shift, 0);
+	for (i = 1; i <= nr && !wrong; i++) {
+		low = table->base + (i << table->shift);
+		if (low != (wide)(u64)(table->base - table->bucket_mask) +
+			    ((wide)(i - 1) << table->shift))
+			return "index: buckets beyond the last address";
+		wrong = word_wrong(table, table->words[(unsigned long)i], low,
+				   low + bucket_last(table->shift), table->shift, 0);
 	}
 	return wrong;
 }
@@ -134,10 +135,13 @@ static inline const char *shape_wrong(const struct virtio_mem_xlate_table *table
 	while ((high >> shift) - (low >> shift) >= table_max_words(table->nr_slots) / 4 * 3)
 		shift++;
 	while (shift + 1 < BITS_PER_LONG_LONG &&
-	       outside(table, shift + 1, first, last, &bytes) * 25 <= bytes)
+	       outside(table, shift + 1, first, last, &bytes) <=
+		       bytes >> (shift < RANGE_SHIFT ? 0 : min(shift + 1 - RANGE_SHIFT, 7U)))
 		shift++;
 	low = low >> shift << shift;
-	if (table->shift != shift || table->base != low || table->span != high - low + 1)
+	bytes = (wide)1 << shift;
+	if (table->shift != shift || (u64)(table->base + bytes) != low ||
+	    table->span != min(high - low + 1 + bytes, (wide)U64_MAX))
 		return "index: other buckets than promised";
 	return NULL;
 }

@@ -132,7 +132,8 @@ static void make_slots(enum layout shape, unsigned int n)
 			add_slot(pos, size = 4 * K * (1 + log_uniform(22)));
 		break;
 	case TINY:
-		for (i = 0, pos = rnd() >> below(64); i < n; i++, pos += size + below(3))
+		for (i = 0, pos = rnd() >> below(64); i < n;
+		     i++, pos += size + (chance(70) ? below(3) : log_uniform(12)))
 			add_slot(pos, size = 1 + below(9));
 		break;
 	case PACKED:

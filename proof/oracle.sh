@@ -46,14 +46,14 @@ tables() {
 }
 
 random() {
-	parts tables 10000 &&
+	parts tables "$queries" &&
 		cat "$LOG".part* | sed -nE 's/.*: ([0-9]+) queries of ([0-9]+) tables, ([0-9]+) hit.*/\1 \2 \3/p' |
 		awk '{ q += $1; t += $2; h += $3 }
 			END { printf "%d queries of %d tables, %d %% hit, 0 mismatches\n", q, t, 100 * h / q }'
 }
 
 exhaustive() {
-	compile clang-14 "exhaustive-$2" exhaustive.c -O2 -DNARROW="$2" \
+	compile clang-14 "exhaustive-$2" exhaustive.c -O2 -DNARROW="$2" -DRANGE_SHIFT=0U \
 		-Wno-tautological-constant-out-of-range-compare &&
 		parts "./exhaustive-$2" "$1" &&
 		cat "$LOG".part* | sed -nE 's/.* ([0-9]+) valid, ([0-9]+) questions.*/\1 \2/p' |
@@ -61,8 +61,8 @@ exhaustive() {
 			END { printf "%d tables, %d questions, 0 mismatches\n", t, q }'
 }
 
-tables=2000 one=6 two=5
-[ -z "$full" ] || tables=100000 one=8 two=6
+tables=20000 queries=1000 one=6 two=5
+[ -z "$full" ] || tables=100000 queries=10000 one=8 two=6
 compile gcc oracle oracle.c -O2
 check "random tables" random
 check "all tables of 1 slot, words of $one bits" exhaustive 1 "$one"

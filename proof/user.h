@@ -61,9 +61,11 @@ typedef uint64_t u64;
 
 #ifdef THREADS
 #define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define data_race(x) READ_ONCE(x)
 #define WRITE_ONCE(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELAXED)
 #else
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
+#define data_race(x) (x)
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v), between_writes())
 #endif
 #define smp_store_release(p, v) (__atomic_store_n(p, v, __ATOMIC_RELEASE), between_writes())
@@ -73,6 +75,7 @@ typedef uint64_t u64;
 #define check_mul_overflow(a, b, d) __builtin_mul_overflow(a, b, d)
 #define min(a, b) ({ typeof(a) _a = (a); typeof(b) _b = (b); _a < _b ? _a : _b; })
 #define max(a, b) ({ typeof(a) _a = (a); typeof(b) _b = (b); _a > _b ? _a : _b; })
+#define clamp(x, low, high) min(max(x, low), high)
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
 #define ilog2(x) (63 - __builtin_clzll(x))
