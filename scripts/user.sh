@@ -99,7 +99,8 @@ boot_uml() {
 canary_uml() {
 	prepare "$tmp/canary" --canary
 	boot_uml "$tmp/canary" "$1.canary"
-	if "$TOP/scripts/splat.sh" "$1.canary" | grep -q 'sleeping function called from invalid'; then
+	if { "$TOP/scripts/splat.sh" "$1.canary" || :; } |
+		grep -q 'sleeping function called from invalid'; then
 		echo "ok      unpinning in atomic context is reported" >>"$1"
 	else
 		echo "not ok  unpinning in atomic context is not reported" >>"$1"

@@ -104,7 +104,10 @@ static void fault_all(void)
 	if (!write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") ||
 	    !write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N") ||
 	    !write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N") ||
-	    !write_file("/sys/kernel/debug/fail_page_alloc/min-order", "0"))
+	    !write_file("/sys/kernel/debug/fail_page_alloc/min-order", "0") ||
+	    /* A stack for each would look like a bug's. */
+	    !write_file("/sys/kernel/debug/failslab/verbose", "0") ||
+	    !write_file("/sys/kernel/debug/fail_page_alloc/verbose", "0"))
 		skip("no settings of fault injection");
 	mem = map_anon(SIZE);
 	fill(mem, SIZE, 1);

@@ -15,6 +15,8 @@ int dev;
 
 #define SKIPPED	77
 
+#define TIME_LIMIT	300	/* seconds, for a test */
+
 void check(bool cond, const char *file, int line, const char *text)
 {
 	if (cond)
@@ -50,6 +52,7 @@ static int run_test(const struct test *test)
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
+		alarm(TIME_LIMIT);
 		test->run();
 		fflush(stdout);
 		_exit(failed);
