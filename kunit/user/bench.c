@@ -7,12 +7,6 @@ static size_t bench_size(void)
 	return uml ? GIB / 16 : GIB;
 }
 
-/* KiB of page tables and other overhead of the kernel's, as /proc/meminfo counts it. */
-static long overhead(void)
-{
-	return read_number("/proc/meminfo", "MemFree") + read_number("/proc/meminfo", "Cached");
-}
-
 static void bench(const char *name, char *mem, size_t size, unsigned int flags)
 {
 	struct test_pin req = {
@@ -21,17 +15,13 @@ static void bench(const char *name, char *mem, size_t size, unsigned int flags)
 	};
 	struct test_bench reads = { .size = size, .count = quick ? 100000 : 1000000 };
 	__u64 undo_ns;
-	long kib;
 	int id;
 
-	usleep(300000);
-	kib = overhead();
 	id = pin_on(dev, &req);
 	if (id < 0) {
 		FAIL("pin: %d", id);
 		return;
 	}
-	kib -= overhead();
 	reads.id = id;
 	/* The first time is for the caches. */
 	ioctl(dev, TEST_BENCH, &reads);
@@ -39,9 +29,9 @@ static void bench(const char *name, char *mem, size_t size, unsigned int flags)
 	undo_ns = now_ns();
 	CHECK_EQ(undo(id), 0);
 	undo_ns = now_ns() - undo_ns;
-	tell("%s, %s: %u slots, pinned in %lu us, undone in %lu us, %ld KiB, %lu.%lu ns a read",
+	tell("%s, %s: %u slots, pinned in %lu us, undone in %lu us, %lu.%lu ns a read",
 	     name, flags & TEST_PIECES ? "pieces" : "one piece", req.nr_slots,
-	     (long)req.pin_ns / 1000, (long)undo_ns / 1000, kib,
+	     (long)req.pin_ns / 1000, (long)undo_ns / 1000,
 	     (long)(reads.ns / reads.count), (long)(reads.ns * 10 / reads.count % 10));
 }
 
