@@ -50,6 +50,7 @@ static int run_test(const struct test *test)
 	pid_t pid;
 
 	fflush(stdout);
+	failed = false;
 	pid = fork();
 	if (!pid) {
 		alarm(TIME_LIMIT);
@@ -58,7 +59,6 @@ static int run_test(const struct test *test)
 		_exit(failed);
 	}
 	waitpid(pid, &status, 0);
-	failed = false;
 	check_counters(before, test->name, 0);
 	after = counters();
 	if (WIFSIGNALED(status))

@@ -158,6 +158,8 @@ static void child_pins_much(void *arg)
 	__u64 start_ns;
 	int id;
 
+	/* So that what it pins before it is killed goes with it. */
+	dev = open("/dev/virtio_mem_xlate_user_test", O_RDWR);
 	if (much->touched)
 		memset(mem, 1, big());
 	start_ns = now_ns();
