@@ -168,17 +168,18 @@ static int fault_in(unsigned long start, unsigned long nr_pages, unsigned int gu
 	return n;
 }
 
-/* Is @start in a private mapping?  Then cuts @nr_pages off at its end. */
+/* Is @start in a private mapping?  Cuts @nr_pages off at the mapping's end. */
 static bool is_private(unsigned long start, unsigned long *nr_pages)
 {
 	struct vm_area_struct *vma;
 	bool private = false;
 
+	start = untagged_addr(start);
 	if (mmap_read_lock_killable(current->mm))
 		return false;
 	vma = find_vma(current->mm, start);
-	if (vma && vma->vm_start <= start && is_cow_mapping(vma->vm_flags)) {
-		private = true;
+	if (vma && vma->vm_start <= start) {
+		private = is_cow_mapping(vma->vm_flags);
 		*nr_pages = min(*nr_pages, (vma->vm_end - start) >> PAGE_SHIFT);
 	}
 	mmap_read_unlock(current->mm);

@@ -193,6 +193,18 @@ static void contents_read_only(void)
 	CHECK_EQ(copy_from(id, PAGE, &byte, 1), 0);
 	CHECK_EQ(byte, 'u');
 	CHECK_EQ(undo(id), 0);
+
+	/* The same behind memory that is shared, where no copy must be made. */
+	mem = map(size, PROT_READ, MAP_SHARED, new_memfd(size, 0));
+	mmap(mem + 2 * PAGE, size - 2 * PAGE, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	CHECK_EQ(mem[0] + mem[3 * PAGE], 0);
+	id = pin(mem, size, READ, TEST_TRANSLATE);
+	CHECK(id > 0);
+	mem[3 * PAGE] = 'u';
+	CHECK_EQ(copy_from(id, 3 * PAGE, &byte, 1), 0);
+	CHECK_EQ(byte, 'u');
+	CHECK_EQ(undo(id), 0);
 }
 
 static void contents_write_only(void)
