@@ -793,7 +793,8 @@ out_free:
  * access and set by the same process, stays pinned as it is, also if its guest
  * address has changed.  The rest is pinned, the new table is put in force at
  * once for all readers, and what is in it no more is unpinned.  On failure the
- * old table is in force, and nothing has been pinned, unpinned or charged.
+ * old table is in force, and nothing has been pinned, unpinned or charged.  Until
+ * then what is new is charged beside what it replaces.
  *
  * KVM_MEM_READONLY makes memory that the device may only read.
  * KVM_MEM_LOG_DIRTY_PAGES is accepted, but nothing is logged: who migrates a
@@ -877,6 +878,39 @@ int virtio_mem_xlate_user_set_vhost(struct virtio_mem_xlate_user *user,
 	return err;
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_set_vhost);
+
+/**
+ * virtio_mem_xlate_user_gpa() - where the guest has what the VMM has at @uaddr
+ * @user: the VMM's memory
+ * @uaddr: an address in the VMM, as VHOST_SET_VRING_ADDR names a ring by
+ * @gpa: where to put the guest-physical address
+ *
+ * The table in force decides.  It says nothing of the bytes that follow: they
+ * are judged when they are translated.
+ *
+ * Context: Process context.  Waits for calls that put another table in force,
+ * and so for the views held: the caller must hold none.
+ * Return: 0, or -EFAULT if the table has no such memory.
+ */
+int virtio_mem_xlate_user_gpa(struct virtio_mem_xlate_user *user, u64 uaddr, u64 *gpa)
+{
+	const struct region *region;
+	int err = -EFAULT;
+	unsigned int i;
+
+	mutex_lock(&user->update);
+	for (i = 0; user->memory && i < user->memory->nr; i++) {
+		region = &user->memory->regions[i];
+		if (uaddr - region->uaddr < region->size) {
+			*gpa = region->gpa + (uaddr - region->uaddr);
+			err = 0;
+			break;
+		}
+	}
+	mutex_unlock(&user->update);
+	return err;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_gpa);
 
 /**
  * virtio_mem_xlate_user_create() - make an empty table for a VMM's memory

@@ -89,5 +89,6 @@ int virtio_mem_xlate_user_set_vhost(struct virtio_mem_xlate_user *user,
 int virtio_mem_xlate_user_set_kvm(struct virtio_mem_xlate_user *user,
 				  const struct kvm_userspace_memory_region *regions,
 				  unsigned int nr_regions);
+int virtio_mem_xlate_user_gpa(struct virtio_mem_xlate_user *user, u64 uaddr, u64 *gpa);
 
 #endif /* _VIRTIO_MEM_XLATE_USER_H */

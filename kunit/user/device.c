@@ -246,6 +246,7 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		struct test_copy copy;
 		struct test_hold hold;
 		struct test_bench bench;
+		struct test_gpa gpa;
 	} req = {};
 	struct item *item;
 	int ret;
@@ -284,6 +285,11 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return poke(item);
 	case TEST_BENCH:
 		ret = bench(item, &req.bench);
+		break;
+	case TEST_GPA:
+		if (!item->user)
+			return -EINVAL;
+		ret = virtio_mem_xlate_user_gpa(item->user, req.gpa.uaddr, &req.gpa.gpa);
 		break;
 	default:
 		return -ENOTTY;

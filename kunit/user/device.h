@@ -53,6 +53,14 @@ struct test_bench {
 	__u64 ns;	/* out */
 };
 
+/* Where a table has an address of the process. */
+struct test_gpa {
+	__u32 id;
+	__u32 pad;
+	__u64 uaddr;
+	__u64 gpa;	/* out */
+};
+
 #define TEST_PIN		_IOWR('X', 1, struct test_pin)
 #define TEST_CREATE		_IO('X', 2)	/* argument: flags; returns an id */
 #define TEST_SET		_IOW('X', 3, struct test_set)
@@ -62,5 +70,6 @@ struct test_bench {
 #define TEST_BENCH		_IOWR('X', 7, struct test_bench)
 #define TEST_POKE		_IO('X', 8)	/* argument: an id; writes to the first byte */
 #define TEST_UNPIN_ATOMIC	_IO('X', 9)	/* argument: an id; what must not be done */
+#define TEST_GPA		_IOWR('X', 10, struct test_gpa)
 
 #endif /* _VIRTIO_MEM_XLATE_USER_TEST_H */

@@ -76,6 +76,45 @@ static void table_vhost(void)
 	CHECK_EQ(undo(req.id), 0);
 }
 
+/* -1: nowhere. */
+static __u64 gpa_of(int id, const void *mem)
+{
+	struct test_gpa req = { .id = id, .uaddr = (uintptr_t)mem, .gpa = -2 };
+
+	if (!ioctl(dev, TEST_GPA, &req))
+		return req.gpa;
+	CHECK_EQ(errno, EFAULT);
+	return -1;
+}
+
+/* The guest's address of what the process has: by the table in force, to the byte. */
+static void table_gpa(void)
+{
+	char *a = map_anon(3 * SIZE), *b = a + 2 * SIZE;
+	struct kvm_region regions[] = { region(5 * GIB, a + 7, SIZE), region(GIB + 3, b, SIZE) };
+	int id = create(0);
+
+	CHECK_EQ(gpa_of(id, a), -1);
+	CHECK_EQ(set_kvm(id, regions, 2), 0);
+	CHECK_EQ(gpa_of(id, a + 6), -1);
+	CHECK_EQ(gpa_of(id, a + 7), 5 * GIB);
+	CHECK_EQ(gpa_of(id, a + 6 + SIZE), 5 * GIB + SIZE - 1);
+	CHECK_EQ(gpa_of(id, a + 7 + SIZE), -1);
+	CHECK_EQ(gpa_of(id, b + 100), GIB + 103);
+	CHECK_EQ(gpa_of(id, b + SIZE), -1);
+	CHECK_EQ(gpa_of(id, (void *)-1UL), -1);
+
+	/* A table that fails is not in force. */
+	regions[0].guest_phys_addr = 7 * GIB;
+	regions[1].userspace_addr = PAGE;
+	CHECK_EQ(set_kvm(id, regions, 2), -EFAULT);
+	CHECK_EQ(gpa_of(id, b), GIB + 3);
+	CHECK_EQ(set_kvm(id, regions, 1), 0);
+	CHECK_EQ(gpa_of(id, a + 7), 7 * GIB);
+	CHECK_EQ(gpa_of(id, b), -1);
+	CHECK_EQ(undo(id), 0);
+}
+
 static void table_kvm_flags(void)
 {
 	char *mem = filled_memory(1), byte = 'k';
@@ -438,6 +477,7 @@ static void table_race(void)
 
 const struct test table_tests[] = {
 	{ "table: as VHOST_SET_MEM_TABLE", table_vhost },
+	{ "table: addresses of the process", table_gpa },
 	{ "table: flags of KVM's regions", table_kvm_flags },
 	{ "table: unchanged stretches are kept", table_keeps },
 	{ "table: another process's", table_of_another_process },

@@ -36,7 +36,6 @@ struct end {
 	struct mutex lock;	/* serialises ioctls; taken before a lane's */
 	struct cable *cable;
 	struct virtio_mem_xlate_user *memory;	/* NULL: nobody is here */
-	struct vhost_memory *regions;		/* where in QEMU's memory the guest's is */
 	unsigned long nr_updates;
 };
 
@@ -95,46 +94,12 @@ static long kick_set(struct kick *kick, int fd, struct lane *lane)
 	return 0;
 }
 
-/* QEMU names the rings by its own addresses; the table goes by the guest's. */
-static int uaddr_to_gpa(const struct end *end, u64 uaddr, u64 *gpa)
-{
-	unsigned int i;
-
-	for (i = 0; end->regions && i < end->regions->nregions; i++) {
-		const struct vhost_memory_region *region = &end->regions->regions[i];
-		u64 offset = uaddr - region->userspace_addr;
-
-		*gpa = region->guest_phys_addr + offset;
-		if (offset < region->memory_size)
-			return 0;
-	}
-	return -EFAULT;
-}
-
-/*
- * What is read here may differ from what virtio_mem_xlate_user_set_vhost() reads:
- * it says where in the table to look for the rings, no more.
- */
 static long set_mem_table(struct end *end, const struct vhost_memory __user *argp)
 {
-	struct vhost_memory *regions;
-	u32 nr;
-	long err;
+	long err = virtio_mem_xlate_user_set_vhost(end->memory, argp);
 
-	if (get_user(nr, &argp->nregions))
-		return -EFAULT;
-	if (nr > VIRTIO_MEM_XLATE_MAX_SLOTS)
-		return -ENOSPC;
-	regions = vmemdup_user(argp, struct_size(regions, regions, nr));
-	if (IS_ERR(regions))
-		return PTR_ERR(regions);
-	regions->nregions = nr;
-	err = virtio_mem_xlate_user_set_vhost(end->memory, argp);
-	if (!err) {
-		swap(end->regions, regions);
+	if (!err)
 		end->nr_updates++;
-	}
-	kvfree(regions);
 	return err;
 }
 
@@ -165,10 +130,10 @@ static long set_addr(struct end *end, struct queue *q, const struct vhost_vring_
 {
 	if (addr->flags)	/* logging */
 		return -EOPNOTSUPP;
-	/* Where they start; that they are there as a whole is seen as they are translated. */
-	return uaddr_to_gpa(end, addr->desc_user_addr, &q->desc_gpa) ?:
-	       uaddr_to_gpa(end, addr->avail_user_addr, &q->avail_gpa) ?:
-	       uaddr_to_gpa(end, addr->used_user_addr, &q->used_gpa);
+	/* QEMU names the rings by its own addresses; the table goes by the guest's. */
+	return virtio_mem_xlate_user_gpa(end->memory, addr->desc_user_addr, &q->desc_gpa) ?:
+	       virtio_mem_xlate_user_gpa(end->memory, addr->avail_user_addr, &q->avail_gpa) ?:
+	       virtio_mem_xlate_user_gpa(end->memory, addr->used_user_addr, &q->used_gpa);
 }
 
 static long set_eventfd(struct eventfd_ctx **ctx, int fd)
@@ -347,11 +312,9 @@ static int end_release(struct inode *inode, struct file *file)
 		lane_kick(lane);
 	}
 	virtio_mem_xlate_user_destroy(end->memory);
-	kvfree(end->regions);
 
 	guard(mutex)(&cables_lock);
 	end->memory = NULL;
-	end->regions = NULL;
 	end->nr_updates = 0;
 	if (cable->ends[0].memory || cable->ends[1].memory)
 		return 0;
