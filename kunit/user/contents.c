@@ -219,20 +219,29 @@ static void contents_write_only(void)
 	CHECK_EQ(undo(id), 0);
 }
 
+/* The number of the page at @mem, or 0. */
+static __u64 pfn_of(const void *mem)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	__u64 entry = 0;
+
+	if (pread(fd, &entry, 8, (uintptr_t)mem / PAGE * 8) != 8 || !(entry >> 63))
+		entry = 0;
+	close(fd);
+	return entry & ((1UL << 55) - 1);
+}
+
 #define KPF_DIRTY	4
 
 /* -1: cannot say. */
 static int is_dirty(void *mem)
 {
-	__u64 entry = 0, flags = 0;
-	int maps = open("/proc/self/pagemap", O_RDONLY), pages = open("/proc/kpageflags", O_RDONLY);
-	int dirty = -1;
+	int fd = open("/proc/kpageflags", O_RDONLY), dirty = -1;
+	__u64 pfn = pfn_of(mem), flags = 0;
 
-	if (pread(maps, &entry, 8, (uintptr_t)mem / PAGE * 8) == 8 && entry >> 63 &&
-	    pread(pages, &flags, 8, (entry & ((1UL << 55) - 1)) * 8) == 8)
+	if (pfn && pread(fd, &flags, 8, pfn * 8) == 8)
 		dirty = flags >> KPF_DIRTY & 1;
-	close(maps);
-	close(pages);
+	close(fd);
 	return dirty;
 }
 
@@ -272,6 +281,67 @@ static void contents_dirty(void)
 	}
 }
 
+/* The last zone of this name: its first page and how many it spans. */
+static bool find_zone(const char *name, long *first, long *pages)
+{
+	char line[256], zone[16] = "";
+	FILE *f = fopen("/proc/zoneinfo", "r");
+	int found = 0;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Node %*d, zone %15s", zone) == 1 || strcmp(zone, name))
+			continue;
+		if (sscanf(line, " spanned %ld", pages) == 1 ||
+		    sscanf(line, " start_pfn: %ld", first) == 1)
+			found++;
+	}
+	if (f)
+		fclose(f);
+	return found >= 2;
+}
+
+static bool set_block(unsigned int block, const char *state)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/memory/memory%u/state", block);
+	return write_file(path, state);
+}
+
+/* What is pinned for long is moved out of where everything must be movable. */
+static void contents_movable(void)
+{
+	long first = 0, pages = 0, before = 0, after = 0;
+	size_t size = 256 * PAGE, at;
+	unsigned int access, block;
+	char *mem;
+	int id;
+
+	/* A block that the kernel has nothing of its own in. */
+	for (block = 0; block < 64 && !set_block(block, "offline"); block++)
+		;
+	if (block == 64 || !set_block(block, "online_movable"))
+		skip("no memory that can be made movable");
+	CHECK(find_zone("Movable", &first, &pages));
+	for (access = READ; access <= RW; access++) {
+		mem = map_anon(size);
+		fill(mem, size, access);
+		for (at = 0; at < size; at += PAGE)
+			before += pfn_of(mem + at) - first < (__u64)pages;
+		id = pin(mem, size, access, 0);
+		for (at = 0; at < size; at += PAGE)
+			after += pfn_of(mem + at) - first < (__u64)pages;
+		CHECK(is_filled(mem, size, access));
+		CHECK_EQ(undo(id), 0);
+		munmap(mem, size);
+	}
+	tell("movable memory: %ld of %ld pages before, %ld when pinned", before,
+	     (long)(3 * size / PAGE), after);
+	CHECK(before);
+	CHECK_EQ(after, 0);
+	CHECK(set_block(block, "offline") && set_block(block, "online_kernel"));
+}
+
 const struct test contents_tests[] = {
 	{ "contents: anonymous memory", contents_anon },
 	{ "contents: transparent huge pages", contents_thp },
@@ -280,6 +350,7 @@ const struct test contents_tests[] = {
 	{ "contents: pieces, huge and small", contents_pieces },
 	{ "contents: read-only", contents_read_only },
 	{ "contents: write-only", contents_write_only },
+	{ "contents: moved out of movable memory", contents_movable },
 	{ "contents: marked dirty on unpin", contents_dirty },
 	{}
 };
