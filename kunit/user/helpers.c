@@ -48,18 +48,22 @@ bool write_file(const char *path, const char *text)
 }
 
 /* Areas that our modules made; of what is built in, only vmap()'s callers have a telling name. */
-static long count_areas(void)
+static void count_areas(struct counters *c)
 {
 	char line[512];
-	long n = 0;
+	long bytes;
 	FILE *f = fopen("/proc/vmallocinfo", "r");
 
-	while (f && fgets(line, sizeof(line), f))
-		n += strstr(line, "virtio_mem_xlate") || strstr(line, "map_piece") ||
-		     strstr(line, "chunk_map") || strstr(line, "stretch_");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*s %ld", &bytes) != 1 ||
+		    (!strstr(line, "virtio_mem_xlate") && !strstr(line, "map_piece") &&
+		     !strstr(line, "chunk_map") && !strstr(line, "stretch_")))
+			continue;
+		c->areas++;
+		c->area_bytes += bytes;
+	}
 	if (f)
 		fclose(f);
-	return n;
 }
 
 /*
@@ -105,12 +109,12 @@ struct counters counters(void)
 	refresh_counters();
 	c = (struct counters){
 		.acquired = read_number("/proc/vmstat", "nr_foll_pin_acquired"),
-		.areas = count_areas(),
 		.vm_pin = read_number("/proc/self/status", "VmPin"),
 		.vm_lck = read_number("/proc/self/status", "VmLck"),
 		.slab = read_number("/proc/meminfo", "SUnreclaim"),
 	};
 
+	count_areas(&c);
 	c.pinned = c.acquired - read_number("/proc/vmstat", "nr_foll_pin_released");
 	return c;
 }

@@ -4,9 +4,11 @@
  * the three modules loaded.
  *
  *	test [--quick] [--uml | --canary] [NAME...]
+ *	test --native
  *
  * Each test runs in a process of its own.  It passes if nothing that it checks
  * fails and afterwards everything is as it was: pins, kernel mappings, slab.
+ * --native is no test: see bench_native().
  */
 #include "test.h"
 
@@ -113,6 +115,8 @@ int main(int argc, char **argv)
 			uml = true;
 		else if (!strcmp(argv[0], "--canary"))
 			canary = true;
+		else if (!strcmp(argv[0], "--native"))
+			return bench_native(), 0;
 		else if (!strcmp(argv[0], "--exec") && argc == 3)
 			return life_after_exec(atoi(argv[1]), atoi(argv[2]));
 		else

@@ -60,6 +60,8 @@ extern int dev;		/* the test module's device */
 extern bool failed;	/* something that was checked */
 /* What life_exec() becomes; returns the exit status. */
 int life_after_exec(int fd, int id);
+/* Needs no device, nor any of our modules. */
+void bench_native(void);
 
 #define CHECK(cond)	check(cond, __FILE__, __LINE__, #cond)
 #define CHECK_EQ(a, b)	check_eq((long)(a), (long)(b), __FILE__, __LINE__, #a)
@@ -86,6 +88,7 @@ struct counters {
 	long pinned;		/* nr_foll_pin_acquired - nr_foll_pin_released */
 	long acquired;		/* nr_foll_pin_acquired, which only grows */
 	long areas;		/* in /proc/vmallocinfo, of our modules */
+	long area_bytes;	/* of address space in them */
 	long vm_pin, vm_lck;	/* KiB, of this process */
 	long slab;		/* KiB, unreclaimable */
 };
