@@ -122,14 +122,24 @@ test_uml() {
 	verdict "$1"
 }
 
+# lacks PLACE: prints which tests need what is not there.  Each is run in the other.
+lacks() {
+	case $1 in
+	qemu) echo 'faults: ' ;;	# Debian's kernels do not inject any
+	# Its /proc/kpageflags, with the dirty flag, may end before its memory does.
+	uml) echo 'transparent huge|hugetlb|pieces, huge|movable|dirty|2.44 bytes|secretmem|THP' ;;
+	esac
+}
+
 passed=0 failed=0
 for place in $where; do
 	log=$CACHE/user-$place-$version.log
 	echo "user $version: a process's memory, pinned and translated, in $place (log: $log)"
 	complaint=0
 	"test_$place" "$log" || complaint=1
-	grep -aE '^((not )?ok|skip|note) |^	' "$log" || :
-	if grep -a 'was never' "$log"; then
+	grep -aE '^((not )?ok|skip|note) |^	[a-z].*: ' "$log" || :
+	if grep -a '^skip ' "$log" | grep -vE "$(lacks "$place")"; then
+		echo "user $version: nothing else may be skipped in $place"
 		complaint=1
 	fi
 	p=$(grep -ac '^ok ' "$log" || :)
