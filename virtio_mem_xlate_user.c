@@ -68,7 +68,7 @@ struct virtio_mem_xlate_user_stretch {
 	unsigned long nr_pages;		/* pinned and charged */
 	struct list_head chunks;
 	struct mm_struct *mm;		/* whose memory it is, and whose VmPin */
-	struct user_struct *charged;	/* or NULL: CAP_IPC_LOCK */
+	const struct cred *charged;	/* its user; or NULL: CAP_IPC_LOCK */
 };
 
 /*
@@ -95,7 +95,7 @@ static int charge(struct virtio_mem_xlate_user_stretch *stretch)
 	if (!capable(CAP_IPC_LOCK)) {
 		if (!charge_user(current_user(), stretch->nr_pages))
 			return -ENOMEM;
-		stretch->charged = get_uid(current_user());
+		stretch->charged = get_current_cred();
 	}
 	mmgrab(current->mm);
 	stretch->mm = current->mm;
@@ -108,8 +108,8 @@ static void uncharge(struct virtio_mem_xlate_user_stretch *stretch)
 	atomic64_sub(stretch->nr_pages, &stretch->mm->pinned_vm);
 	mmdrop(stretch->mm);
 	if (stretch->charged) {
-		atomic_long_sub(stretch->nr_pages, &stretch->charged->locked_vm);
-		free_uid(stretch->charged);
+		atomic_long_sub(stretch->nr_pages, &stretch->charged->user->locked_vm);
+		put_cred(stretch->charged);
 	}
 }
 
