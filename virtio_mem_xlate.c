@@ -7,6 +7,7 @@
 
 #include <linux/err.h>
 #include <linux/kallsyms.h>
+#include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
@@ -19,6 +20,7 @@
 
 #include "virtio_mem_xlate.h"
 #include "virtio_mem_xlate_table.h"
+#include "virtio_mem_xlate_debug.h"
 
 /**
  * struct virtio_mem_xlate - one driver's memory
@@ -33,13 +35,14 @@ struct virtio_mem_xlate {
 	struct mutex update;	/* serialises updates */
 	refcount_t refs;
 	u32 id;
-	char *owner;		/* who registered it, for the report at rmmod */
+	char *owner;		/* who registered it, for people */
 	struct work_struct free;
 	/*
 	 * A class each, or lockdep would take a view of one context held over
 	 * an update of another for a deadlock.
 	 */
 	struct lock_class_key srcu_key;
+	struct xlate_debug debug;	/* last: far from what every reader reads */
 };
 
 /* All contexts that are not freed yet, by id. */
@@ -96,17 +99,26 @@ static struct virtio_mem_xlate_table *current_table(struct virtio_mem_xlate *xla
 }
 
 /*
- * Returns when no view sees anything but the table that is now in force.  Not
- * under xlate->update: views do not wait for it, and updates can share the wait.
+ * Returns when no view sees anything but the table of @nr_slots that is now in
+ * force.  Not under xlate->update: views do not wait for it, and updates can
+ * share the wait.
  */
-static void wait_for_views(struct virtio_mem_xlate *xlate)
+static void wait_for_views(struct virtio_mem_xlate *xlate, unsigned int nr_slots)
 {
+	u64 ns = ktime_get_ns();
+
 	might_sleep();
+	debug_wait(&xlate->debug);
 	synchronize_srcu_expedited(&xlate->srcu);
+	ns = ktime_get_ns() - ns;
+	debug_waited(&xlate->debug, ns);
+	trace_update(xlate->id, nr_slots, ns);
 }
 
 static void context_free(struct virtio_mem_xlate *xlate)
 {
+	/* Before the id, and so the name of the folder, can be another's. */
+	debug_remove(&xlate->debug);
 	xa_erase(&contexts, xlate->id);
 	cleanup_srcu_struct(&xlate->srcu);
 	lockdep_unregister_key(&xlate->srcu_key);
@@ -167,6 +179,7 @@ virtio_mem_xlate_register(const struct virtio_mem_xlate_slot *slots, unsigned in
 	err = xa_alloc(&contexts, &xlate->id, xlate, xa_limit_31b, GFP_KERNEL_ACCOUNT);
 	if (err)
 		goto err_srcu;
+	debug_add(&xlate->debug, xlate, xlate->id, xlate->owner);
 	return xlate;
 
 err_srcu:
@@ -196,10 +209,11 @@ static int update(struct virtio_mem_xlate *xlate, bool keep,
 		new = table_create(keep ? old : NULL, slots, nr_slots);
 		if (IS_ERR(new))
 			return PTR_ERR(new);
+		nr_slots = new->nr_live;
 		/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */
 		rcu_assign_pointer(xlate->table, new);
 	}
-	wait_for_views(xlate);
+	wait_for_views(xlate, nr_slots);
 	table_free(old);
 	return 0;
 }
@@ -265,13 +279,16 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_add);
  */
 int virtio_mem_xlate_remove(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
 {
+	unsigned int nr_slots;
 	int err;
 
-	scoped_guard(mutex, &xlate->update)
+	scoped_guard(mutex, &xlate->update) {
 		err = table_remove(current_table(xlate), gpa, size);
+		nr_slots = current_table(xlate)->nr_live;
+	}
 	if (err)
 		return err;
-	wait_for_views(xlate);
+	wait_for_views(xlate, nr_slots);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);
@@ -296,7 +313,7 @@ void virtio_mem_xlate_unregister(struct virtio_mem_xlate *xlate)
 		old = current_table(xlate);
 		rcu_assign_pointer(xlate->table, &no_slots);
 	}
-	wait_for_views(xlate);
+	wait_for_views(xlate, 0);
 	table_free(old);
 	virtio_mem_xlate_put(xlate);
 }
@@ -374,6 +391,15 @@ void virtio_mem_xlate_read_unlock(struct virtio_mem_xlate_view *view)
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_read_unlock);
 
+/* What a caller is told of a lookup that failed goes through here, once. */
+static noinline int lookup_failed(const struct virtio_mem_xlate_view *view,
+				  struct virtio_driver_range driver, unsigned int access, int err)
+{
+	debug_failure(&view->xlate->debug, err);
+	trace_fail(view->xlate->id, driver.start, driver.len, access, err);
+	return err;
+}
+
 static int next_piece(const struct virtio_mem_xlate_view *view,
 		      struct virtio_driver_range *driver, unsigned int access,
 		      struct virtio_device_range *device)
@@ -406,7 +432,9 @@ int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
 				struct virtio_driver_range driver, unsigned int access,
 				struct virtio_device_range *device, unsigned long word)
 {
-	return table_range(view->table, view->generation, word, driver, access, device);
+	int err = table_range(view->table, view->generation, word, driver, access, device);
+
+	return likely(!err) ? 0 : lookup_failed(view, driver, access, err);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_range_slow);
 
@@ -415,11 +443,12 @@ int virtio_mem_xlate_next_slow(const struct virtio_mem_xlate_view *view,
 			       struct virtio_driver_range *driver, unsigned int access,
 			       struct virtio_device_range *device)
 {
-	int err;
+	int ret;
 
 	*device = (struct virtio_device_range){};
-	err = access_validate(access) ?: driver_range_validate(*driver);
-	return err ?: next_piece(view, driver, access, device);
+	ret = access_validate(access) ?: driver_range_validate(*driver) ?:
+	      next_piece(view, driver, access, device);
+	return likely(ret >= 0) ? ret : lookup_failed(view, *driver, access, ret);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_next_slow);
 
@@ -447,7 +476,8 @@ int virtio_mem_xlate_kvec(const struct virtio_mem_xlate_view *view,
 
 	while ((ret = virtio_mem_xlate_next(view, &driver, access, &piece)) > 0) {
 		if (n == nr_kvec)
-			return check_pieces(view, driver, access) ?: -ENOBUFS;
+			return lookup_failed(view, driver, access,
+				      check_pieces(view, driver, access) ?: -ENOBUFS);
 		kvec[n].iov_base = piece.kva;
 		kvec[n++].iov_len = piece.len;
 	}
@@ -503,7 +533,7 @@ int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *d
 	}
 	err = check_copy(view, src, VIRTIO_MEM_XLATE_READ);
 	if (err)
-		return err;
+		return lookup_failed(view, src, VIRTIO_MEM_XLATE_READ, err);
 	for (; next_piece(view, &src, VIRTIO_MEM_XLATE_READ, &piece) > 0; dst += piece.len)
 		copy_piece(dst, piece.kva, piece.len);
 	return 0;
@@ -536,7 +566,7 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 	}
 	err = check_copy(view, dst, VIRTIO_MEM_XLATE_WRITE);
 	if (err)
-		return err;
+		return lookup_failed(view, dst, VIRTIO_MEM_XLATE_WRITE, err);
 	for (; next_piece(view, &dst, VIRTIO_MEM_XLATE_WRITE, &piece) > 0; src += piece.len)
 		copy_piece(piece.kva, src, piece.len);
 	return 0;
@@ -546,7 +576,10 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_to);
 static int __init virtio_mem_xlate_init(void)
 {
 	free_wq = alloc_workqueue("virtio_mem_xlate", WQ_UNBOUND, 0);
-	return free_wq ? 0 : -ENOMEM;
+	if (!free_wq)
+		return -ENOMEM;
+	debug_init();
+	return 0;
 }
 module_init(virtio_mem_xlate_init);
 
@@ -565,6 +598,7 @@ static void __exit virtio_mem_xlate_exit(void)
 		       table->nr_live, refcount_read(&xlate->refs));
 		context_free(xlate);
 	}
+	debug_exit();
 }
 module_exit(virtio_mem_xlate_exit);
 

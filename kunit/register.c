@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What makes a table, and how it changes.  No memory behind the slots is touched. */
 #include <linux/debugfs.h>
+#include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -560,6 +561,7 @@ static void register_without_memory(struct kunit *test)
 	struct virtio_mem_xlate *xlate;
 	unsigned int nth = 0, left, injected = 0;
 
+	msleep(500);	/* those of the tests before are freed in their own time */
 	register_for_test(test, NULL, 0);	/* the list of one context needs no memory */
 	do {
 		fail_from(test, ++nth);

@@ -12,10 +12,10 @@ TREE=${TREE:-$TOP}
 empty_headers() {
 	local header
 
-	mkdir -p "$1/linux"
-	for header in $(sed -n 's,^#include <linux/\(.*\)>,\1,p' "$TREE"/virtio_mem_xlate{.c,.h,_table.h}); do
-		mkdir -p "$(dirname "$1/linux/$header")"
-		: >"$1/linux/$header"
+	for header in $(sed -n 's,^#include <\(.*\)>,\1,p' \
+		"$TREE"/virtio_mem_xlate{.c,.h,_table.h,_debug.h,_trace.h}); do
+		mkdir -p "$(dirname "$1/$header")"
+		: >"$1/$header"
 	done
 }
 
@@ -25,7 +25,7 @@ compile() {
 	shift 3
 
 	empty_headers "$BUILD/include"
-	"$cc" -std=gnu11 -Wall -Wextra -Wno-unused-function -Wno-sign-compare -g \
+	"$cc" -std=gnu11 -Wall -Wextra -Wno-unused-function -Wno-sign-compare -Wno-unused-parameter -g \
 		-idirafter "$BUILD/include" -I"$TREE" -include "$TOP/proof/user.h" \
 		"$@" -o "$out" "$TOP/proof/$source" -lpthread
 }

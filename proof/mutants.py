@@ -39,7 +39,7 @@ RULES = (
 
 
 def body_lines(text):
-    """The numbers of lines that are code of functions."""
+    """The numbers of lines that are code of functions; what only people see is KUnit's to test."""
     inside = comment = False
     for i, line in enumerate(text):
         if line == '{':
@@ -48,7 +48,7 @@ def body_lines(text):
             inside = False
         elif re.match(r'\s*/\*', line) or comment:
             comment = '*/' not in line
-        elif inside and line.strip():
+        elif inside and line.strip() and not re.match(r'\s+(debug|trace)_', line):
             yield i
 
 
@@ -101,7 +101,7 @@ def kill(mutant, number):
     name, *_, text = mutant
     folder = f'{BUILD}/mutant-{number}'
     os.makedirs(folder, exist_ok=True)
-    for f in FILES:
+    for f in (*FILES, 'virtio_mem_xlate_debug.h', 'virtio_mem_xlate_trace.h'):
         shutil.copy(f'{TOP}/{f}', folder)
     open(f'{folder}/{name}', 'w').write(text)
     killer = None

@@ -2,36 +2,38 @@
 """Bugs of concurrency and lifetime, planted by proof/mutants.py: what, where, how."""
 
 C, TABLE = 'virtio_mem_xlate.c', 'virtio_mem_xlate_table.h'
-WAIT_FREE = '	wait_for_views(xlate);\n	table_free(old);\n	return 0;'
+WAIT_FREE = '	wait_for_views(xlate, nr_slots);\n	table_free(old);\n	return 0;'
 
 PLANTED = (
     ('update(): no grace period', C, WAIT_FREE, '	table_free(old);\n	return 0;'),
     ('update(): grace period before the swap', C,
      '		/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */\n'
-     '		rcu_assign_pointer(xlate->table, new);\n	}\n	wait_for_views(xlate);',
-     '	}\n	wait_for_views(xlate);\n'
+     '		rcu_assign_pointer(xlate->table, new);\n	}\n	wait_for_views(xlate, nr_slots);',
+     '	}\n	wait_for_views(xlate, nr_slots);\n'
      '	scoped_guard(mutex, &xlate->update)\n'
      '		/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */\n'
      '		rcu_assign_pointer(xlate->table, new);'),
     ('update(): frees before the grace period', C, WAIT_FREE,
-     '	table_free(old);\n	wait_for_views(xlate);\n	return 0;'),
+     '	table_free(old);\n	wait_for_views(xlate, nr_slots);\n	return 0;'),
     ('update(): frees the new table', C, WAIT_FREE,
-     '	wait_for_views(xlate);\n	table_free(new);\n	return 0;'),
+     '	wait_for_views(xlate, nr_slots);\n	table_free(new);\n	return 0;'),
     ('update(): does not free the old table', C, WAIT_FREE,
-     '	wait_for_views(xlate);\n	return 0;'),
+     '	wait_for_views(xlate, nr_slots);\n	return 0;'),
     ('update(): waits under the mutex', C,
-     '		rcu_assign_pointer(xlate->table, new);\n	}\n	wait_for_views(xlate);',
-     '		rcu_assign_pointer(xlate->table, new);\n		wait_for_views(xlate);\n	}'),
+     '		rcu_assign_pointer(xlate->table, new);\n	}\n	wait_for_views(xlate, nr_slots);',
+     '		rcu_assign_pointer(xlate->table, new);\n		wait_for_views(xlate, nr_slots);\n	}'),
     ('update(): under no mutex', C,
      '	scoped_guard(mutex, &xlate->update) {\n		old = current_table(xlate);\n'
      '		if (old == &no_slots)',
      '	{\n		old = xlate->table;\n		if (old == &no_slots)'),
     ('remove: mutex kept on an error path', C,
-     '	scoped_guard(mutex, &xlate->update)\n'
+     '	scoped_guard(mutex, &xlate->update) {\n'
      '		err = table_remove(current_table(xlate), gpa, size);\n'
+     '		nr_slots = current_table(xlate)->nr_live;\n	}\n'
      '	if (err)\n		return err;\n',
      '	mutex_lock(&xlate->update);\n'
      '	err = table_remove(current_table(xlate), gpa, size);\n'
+     '	nr_slots = current_table(xlate)->nr_live;\n'
      '	if (err)\n		return err;\n	mutex_unlock(&xlate->update);\n'),
     ('table_remove(): generation before the mark', TABLE,
      '	WRITE_ONCE(slot->removed, table->generation + 1);\n'
@@ -48,11 +50,11 @@ PLANTED = (
     ('take_out(): words written plainly', TABLE,
      'WRITE_ONCE(table->words[offset + bucket], slots_word(i, 0));',
      'table->words[offset + bucket] = slots_word(i, 0);'),
-    ('remove: no grace period', C, '	wait_for_views(xlate);\n	return 0;\n}\n'
+    ('remove: no grace period', C, '	wait_for_views(xlate, nr_slots);\n	return 0;\n}\n'
      'EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);',
      '	return 0;\n}\nEXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);'),
     ('unregister: no grace period', C,
-     '	wait_for_views(xlate);\n	table_free(old);\n	virtio_mem_xlate_put',
+     '	wait_for_views(xlate, 0);\n	table_free(old);\n	virtio_mem_xlate_put',
      '	table_free(old);\n	virtio_mem_xlate_put'),
     ('unregister: put twice', C, '	table_free(old);\n	virtio_mem_xlate_put(xlate);',
      '	table_free(old);\n	virtio_mem_xlate_put(xlate);\n	virtio_mem_xlate_put(xlate);'),
@@ -62,8 +64,8 @@ PLANTED = (
      'return table_next(view->table, view->generation,',
      'return table_next(view->xlate->table, view->generation,'),
     ('lookups: the generation of now', C,
-     'return table_range(view->table, view->generation,',
-     'return table_range(view->table, view->table->generation,'),
+     '= table_range(view->table, view->generation,',
+     '= table_range(view->table, view->table->generation,'),
     ('read_lock: table fetched before the section', C,
      '	view->srcu_idx = srcu_read_lock(&xlate->srcu);\n'
      '	/* Pairs with rcu_assign_pointer() in update() and virtio_mem_xlate_unregister(). */\n'

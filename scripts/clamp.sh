@@ -60,7 +60,7 @@ build() {
 			die "the planted change '$1' does not fit the source any more"
 	fi
 	probe >"$dir/probe.c"
-	echo 'obj-m := virtio_mem_xlate.o probe.o' >"$dir/Kbuild"
+	printf '%s\n' 'obj-m := virtio_mem_xlate.o probe.o' 'ccflags-y := -I$(src)' >"$dir/Kbuild"
 	make -s -C "$kdir" M="$dir" "${make[@]}" virtio_mem_xlate.o probe.o >>"$LOG" 2>&1 ||
 		die "could not build for $arch; see $LOG"
 }

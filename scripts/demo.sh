@@ -16,7 +16,7 @@ built=$(build_modules "$version")
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir "$tmp/root"
-cp "$built"/virtio_mem_xlate.ko "$built"/samples/*.ko "$TOP"/scripts/guest/traffic "$tmp/root"
+cp "$built"/virtio_mem_xlate.ko "$built"/samples/*.ko "$TOP"/scripts/{contexts.sh,guest/traffic} "$tmp/root"
 cp "$TOP"/scripts/guest/demo "$tmp/root/run"
 cp "$hostile" "$tmp/root/hostile-ranges.txt"
 echo "${AMOUNT:-48}" >"$tmp/root/amount"
@@ -39,7 +39,7 @@ boot "$version" "$tmp/root" "$log" "${LIMIT:-300}" "${devices[@]}" || rc=$?
 
 sed -nE 's/^\[ *[0-9.]+\] virtio_mem_xlate_demo: //p
 	s/^\[ *[0-9.]+\] (virtio_mem_xlate: context)/\1/p
-	/^(---|(not )?ok  |[a-z0-9]+: .*(compared|bytes)$)/p' "$log"
+	/^(---|(not )?ok  |ID  |.* fail: context=|[0-9]+ .*_demo |[a-z0-9]+: .*(compared|bytes)$)/p' "$log"
 if [ "$rc" = 0 ]; then
 	echo "demo on stock $version: $SECONDS s"
 	sed -nE 's/.*_demo: (.*(descriptors seen|saw a mixture|updates,).*)/demo: \1/p' "$log"

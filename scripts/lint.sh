@@ -38,20 +38,26 @@ sources() {
 }
 
 build() {
-	local kdir=$1 dir=$2
+	local kdir=$1 dir rc=0
+	shift
 
+	dir=$(mktemp -d)
+	sources | (cd "$TOP" && cpio -pdm --quiet "$dir")
 	{
 		make -s -C "$kdir" M="$dir" W=1 C=2 \
-			CONFIG_VIRTIO_MEM_XLATE_USER_TEST=m modules &&
-			make -s -C "$kdir" M="$dir/samples" W=1 C=2 \
+			CONFIG_VIRTIO_MEM_XLATE_USER_TEST=m "$@" modules &&
+			make -s -C "$kdir" M="$dir/samples" W=1 C=2 "$@" \
 				KBUILD_EXTRA_SYMBOLS="$dir/Module.symvers" modules
-	} 2>&1 | { grep -v '^Skipping BTF generation' || :; }
+	} 2>&1 | { grep -v '^Skipping BTF generation' || :; } || rc=$?
+	rm -rf "$dir"
+	return "$rc"
 }
 
 checkpatch() {
 	# Files, not patches: who maintains them and what they replace is not asked.
-	# What runs in user space and what older kernels lack have other customs.
-	(cd "$TOP" && sources '*.c' '*.h' ':!proof' ':!scripts/guest' ':!samples/cable/compat' |
+	# What runs in user space, what older kernels lack and tracepoints have other customs.
+	(cd "$TOP" && sources '*.c' '*.h' ':!proof' ':!scripts/guest' ':!samples/cable/compat' \
+		':!virtio_mem_xlate_trace.h' |
 		xargs perl "$source/scripts/checkpatch.pl" \
 		--no-tree --strict --terse --quiet --no-summary \
 		--ignore FILE_PATH_CHANGES,CAMELCASE -f)
@@ -73,12 +79,13 @@ sys.exit(not example or words(example[0]) not in words(usage))
 END
 }
 
+undef=$(mktemp --suffix=.h)
+trap 'rm -f "$undef"' EXIT
+printf '#undef CONFIG_%s\n' DEBUG_FS TRACEPOINTS EVENT_TRACING >"$undef"
 for version in 6.1 6.12; do
-	dir=$(mktemp -d)
-	trap 'rm -rf "$dir"' EXIT
-	sources | (cd "$TOP" && cpio -pdm --quiet "$dir")
-	silent "$version headers, gcc W=1, sparse" build "${headers[$version]}" "$dir"
-	rm -rf "$dir"
+	silent "$version headers, gcc W=1, sparse" build "${headers[$version]}"
+	silent "$version headers, no debugfs, no tracepoints" \
+		build "${headers[$version]}" KCFLAGS="-include $undef"
 done
 silent "checkpatch --strict" checkpatch
 silent "kernel-doc -Wall" kernel_doc

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What root may see of each context: virtio_mem_xlate/ID/slots and .../stat in
+ * debugfs, and the counters behind them.  Included by virtio_mem_xlate.c alone.
+ *
+ * What goes well is not counted: a lookup that does must write nothing shared.
+ */
+#ifndef _VIRTIO_MEM_XLATE_DEBUG_H
+#define _VIRTIO_MEM_XLATE_DEBUG_H
+
+#ifdef CONFIG_DEBUG_FS
+#include <linux/atomic.h>
+#include <linux/debugfs.h>
+#include <linux/seq_file.h>
+
+/* What lookups fail with. */
+static const struct {
+	int err;
+	const char *name;
+} debug_errors[] = {
+	{ -EFAULT, "EFAULT" },
+	{ -EPERM, "EPERM" },
+	{ -ENOBUFS, "ENOBUFS" },
+	{ -EOVERFLOW, "EOVERFLOW" },
+	{ -EINVAL, "EINVAL" },
+};
+
+struct xlate_debug {
+	struct virtio_mem_xlate *xlate;
+	const char *owner;
+	struct dentry *dir;
+	atomic64_t updates, waiting, waited_ns, waited_max_ns;
+	atomic64_t failed[ARRAY_SIZE(debug_errors)];
+};
+
+static struct dentry *debug_root;
+
+static void debug_failure(struct xlate_debug *debug, int err)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(debug_errors); i++)
+		if (debug_errors[i].err == err)
+			atomic64_inc(&debug->failed[i]);
+}
+
+static void debug_wait(struct xlate_debug *debug)
+{
+	atomic64_inc(&debug->updates);
+	atomic64_inc(&debug->waiting);
+}
+
+static void debug_waited(struct xlate_debug *debug, s64 ns)
+{
+	s64 max = atomic64_read(&debug->waited_max_ns);
+
+	while (ns > max && !atomic64_try_cmpxchg(&debug->waited_max_ns, &max, ns))
+		;
+	atomic64_add(ns, &debug->waited_ns);
+	atomic64_dec(&debug->waiting);
+}
+
+/* At once and through one view, so that all that is shown was in force together. */
+static int slots_show(struct seq_file *file, void *unused)
+{
+	static const char * const access[] = {
+		[VIRTIO_MEM_XLATE_READ] = "r",
+		[VIRTIO_MEM_XLATE_WRITE] = "w",
+		[VIRTIO_MEM_XLATE_RW] = "rw",
+	};
+	struct xlate_debug *debug = file->private;
+	struct virtio_mem_xlate_view view;
+	unsigned int i;
+
+	virtio_mem_xlate_read_lock(debug->xlate, &view);
+	seq_puts(file, "gpa size kva access owner\n");
+	for (i = 0; i < view.table->nr_slots && !seq_has_overflowed(file); i++) {
+		const struct xlate_slot *slot = &view.table->slots[i];
+
+		if (READ_ONCE(slot->removed) > view.generation)
+			seq_printf(file, "%#018llx %#018llx %p %s %s\n", slot->gpa, slot->size,
+				   slot->kva, access[slot->access], debug->owner);
+		cond_resched();
+	}
+	virtio_mem_xlate_read_unlock(&view);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(slots);
+
+static int stat_show(struct seq_file *file, void *unused)
+{
+	struct xlate_debug *debug = file->private;
+	struct virtio_mem_xlate_view view;
+	unsigned int i;
+
+	seq_printf(file, "owner %s\n", debug->owner);
+	virtio_mem_xlate_read_lock(debug->xlate, &view);
+	/* A slot may be being removed; either number will do. */
+	seq_printf(file, "slots %u\n", data_race(view.table->nr_live));
+	seq_printf(file, "table_bytes %zu\n", table_bytes(view.table->nr_slots));
+	virtio_mem_xlate_read_unlock(&view);
+	seq_printf(file, "updates %lld\n", atomic64_read(&debug->updates));
+	seq_printf(file, "waiting %lld\n", atomic64_read(&debug->waiting));
+	seq_printf(file, "waited_ns %lld\n", atomic64_read(&debug->waited_ns));
+	seq_printf(file, "waited_max_ns %lld\n", atomic64_read(&debug->waited_max_ns));
+	for (i = 0; i < ARRAY_SIZE(debug_errors); i++)
+		seq_printf(file, "%s %lld\n", debug_errors[i].name,
+			   atomic64_read(&debug->failed[i]));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(stat);
+
+/* For people only: without its files a context is as good. */
+static void debug_add(struct xlate_debug *debug, struct virtio_mem_xlate *xlate, u32 id,
+		      const char *owner)
+{
+	char name[sizeof("4294967295")];
+
+	snprintf(name, sizeof(name), "%u", id);
+	debug->xlate = xlate;
+	debug->owner = owner;
+	debug->dir = debugfs_create_dir(name, debug_root);
+	debugfs_create_file("slots", 0400, debug->dir, debug, &slots_fops);
+	debugfs_create_file("stat", 0400, debug->dir, debug, &stat_fops);
+}
+
+/* Returns when nobody is reading them; whoever has one open can read it no more. */
+static void debug_remove(struct xlate_debug *debug)
+{
+	debugfs_remove(debug->dir);
+}
+
+static void debug_init(void)
+{
+	debug_root = debugfs_create_dir("virtio_mem_xlate", NULL);
+}
+
+static void debug_exit(void)
+{
+	debugfs_remove(debug_root);
+}
+#else
+struct xlate_debug {};
+
+static inline void debug_failure(struct xlate_debug *debug, int err) {}
+static inline void debug_wait(struct xlate_debug *debug) {}
+static inline void debug_waited(struct xlate_debug *debug, s64 ns) {}
+static inline void debug_add(struct xlate_debug *debug, struct virtio_mem_xlate *xlate, u32 id,
+			     const char *owner) {}
+static inline void debug_remove(struct xlate_debug *debug) {}
+static inline void debug_init(void) {}
+static inline void debug_exit(void) {}
+#endif
+
+#define CREATE_TRACE_POINTS
+#include "virtio_mem_xlate_trace.h"
+
+#endif /* _VIRTIO_MEM_XLATE_DEBUG_H */
