@@ -9,14 +9,24 @@ KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
 
 all: modules
 
-modules modules_install: kdir
+modules: kdir
 	$(KBUILD) $@
+
+# Where the headers come without a System.map and a key, as Debian's do, kbuild
+# leaves depmod out and complains that it cannot sign.
+modules_install: kdir
+	$(KBUILD) $@ $(if $(wildcard $(KDIR)/certs/signing_key.pem),,CONFIG_MODULE_SIG_ALL=)
+	PATH=$$PATH:/sbin depmod $(addprefix -b ,$(INSTALL_MOD_PATH)) \
+		$$(sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$(KDIR)/include/generated/utsrelease.h")
+
+deb:
+	@scripts/deb.sh
 
 # Needs no kernel headers, so that a clone can be cleaned where it was not built.
 clean:
 	@find . \( -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '*.o' -o \
 		-name '.*.cmd' -o -name '.*.d' -o -name 'modules.order' -o \
-		-name 'Module.symvers' \) -type f -delete
+		-name 'Module.symvers' -o -name '*.deb' \) -type f -delete
 
 kdir:
 	@test -d "$(KDIR)" || { echo "no kernel headers found: install linux-headers-$$(uname -r)" \
@@ -50,6 +60,9 @@ kunit:
 kunit-smp:
 	@scripts/kunit.sh --arch=x86_64 $(or $(KERNEL),6.12)
 
+check-install:
+	@scripts/install.sh
+
 bench:
 	@bench/run.sh
 
@@ -66,7 +79,8 @@ help:
 	@echo
 	@echo 'Building (KDIR=build tree of the kernel):'
 	@echo '  modules          - build virtio_mem_xlate.ko and Module.symvers (default)'
-	@echo '  modules_install  - install the module (INSTALL_MOD_PATH=, as usual)'
+	@echo '  modules_install  - install both modules (INSTALL_MOD_PATH=, as usual)'
+	@echo '  deb              - pack the source as a Debian package for dkms'
 	@echo '  clean            - remove what was built'
 	@echo
 	@echo 'Parts of check (KSRC=kernel source, CACHE=folder for sources and builds):'
@@ -78,10 +92,11 @@ help:
 	@echo
 	@echo 'Slower, or for a quiet machine:'
 	@echo '  demo-guests      - two stock QEMU/KVM guests on a cable, beside vhost-net (20 minutes)'
-	@echo '  check-all        - check, and check-user; 20 minutes more'
+	@echo '  check-all        - check, the four below it and htmldocs; 40 minutes more'
 	@echo '  check-user       - user memory: all tests, on 6.1 and 6.12, in QEMU and in UML'
+	@echo '  check-install    - install, upgrade, remove: by make, as a package, by dkms'
 	@echo '  proof            - the oracle, all small tables, Frama-C, SPIN (proof/README)'
 	@echo '  bench            - what a translation costs, against vhost, KVM and others'
 
-.PHONY: all modules modules_install clean kdir demo demo-guests check check-all check-user lint clamp kunit \
-	kunit-smp coverage bench proof help
+.PHONY: all modules modules_install deb clean kdir demo demo-guests check check-all check-user lint \
+	clamp kunit kunit-smp coverage check-install bench proof help

@@ -26,7 +26,8 @@ steps=(
 	"user.sh --quick --qemu 6.1"
 )
 if [ "${1:-}" = --all ]; then
-	steps+=("user.sh 6.12" "user.sh 6.1")
+	need dkms
+	steps+=("user.sh 6.12" "user.sh 6.1" "install.sh")
 fi
 passed=0 failed=0
 LOGS=$CACHE/check

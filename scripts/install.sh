@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# install.sh: are both modules installed, found, upgraded and removed by make, by
+# the Debian package and by dkms, for 6.1 and 6.12?  All in folders of their own.
+. "$(dirname "$0")/common.sh"
+
+need gcc make kmod dkms
+LOG=$CACHE/install.log
+: >"$LOG"
+echo "install: make modules_install, package, dkms; 1 minute (log: $LOG)"
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+passed=0 failed=0
+
+check() {
+	local name=$1
+	shift
+	echo "== $name: $*" >>"$LOG"
+	if "$@" >>"$LOG" 2>&1 </dev/null; then
+		echo "ok      $name"
+		passed=$((passed + 1))
+	else
+		echo "not ok  $name"
+		failed=$((failed + 1))
+	fi
+}
+
+sources() {
+	mkdir -p "$1"
+	(cd "$TOP" && git ls-files -co --exclude-standard | cpio -pdm --quiet "$1")
+}
+
+# A caller's module needs ours, and depmod says so.
+make_install() {
+	local release=$1 dir=$tmp/$1 root=$tmp/root-$1
+
+	sources "$dir"
+	set -- KDIR="/usr/src/linux-headers-$release" INSTALL_MOD_PATH="$root"
+	make -s -C "$dir" "$@" && make -s -C "$dir" modules_install "$@" &&
+		make -s -C "$dir/samples" modules "$@" &&
+		make -s -C "$dir/samples" modules_install "$@" CONFIG_MODULE_SIG_ALL= &&
+		/sbin/depmod -b "$root" "$release"
+}
+
+pulls_in() {
+	/sbin/modprobe -d "$tmp/root-$1" -S "$1" --show-depends "$2" | tee "$tmp/depends"
+	sed 's,.*/,,; s,\.ko.*,,' "$tmp/depends" | cmp - <(printf '%s\n' virtio_mem_xlate "$2")
+}
+
+dkms() {
+	local sudo=()
+
+	[ "$(id -u)" = 0 ] || sudo=(unshare -r)
+	"${sudo[@]}" /usr/sbin/dkms "$1" --dkmstree "$tmp/dkms" --sourcetree "$tmp/deb/usr/src" \
+		--installtree "$tmp/lib" --no-depmod "${@:2}"
+}
+
+dkms_install() {
+	dkms build "virtio_mem_xlate/$1" -k "$2" && dkms install "virtio_mem_xlate/$1" -k "$2"
+}
+
+# has RELEASE [VERSION]: are there just the two modules of VERSION, or none?
+has() {
+	local want=() found
+
+	[ $# = 1 ] || want=(virtio_mem_xlate virtio_mem_xlate_user)
+	found=$(find "$tmp/lib/$1" -name '*.ko*' -printf '%f\n' | sed 's,\.ko.*,,' | sort)
+	[ "$found" = "$(printf '%s\n' "${want[@]}")" ] || return
+	[ $# = 1 ] || dkms status | grep -x "virtio_mem_xlate/$2, $1, .*: installed"
+}
+
+# says TEXT COMMAND...: does COMMAND fail, with TEXT?
+says() {
+	local text=$1 out
+	shift
+	! out=$("$@" 2>&1) && echo "$out" && grep -q "$text" <<<"$out"
+}
+
+sources "$tmp/top"
+check "make: without headers it says what to install" \
+	says 'install linux-headers-' make -C "$tmp/top" KDIR=/nowhere
+check "deb: a package is built" make -C "$tmp/top" deb
+mkdir -p "$tmp"/{dkms,lib}
+dpkg-deb -x "$tmp"/top/*.deb "$tmp/deb"
+check "dkms add" dkms add virtio_mem_xlate/1.0
+for version in 6.1 6.12; do
+	release=$(kernel_release "$version")
+	mkdir -p "$tmp/lib/$release"
+	check "$version: make modules_install, and a caller's" make_install "$release"
+	check "$version: modprobe of a caller pulls us in" pulls_in "$release" virtio_mem_xlate_demo
+	check "$version: dkms build, install" dkms_install 1.0 "$release"
+	check "$version: both modules are there" has "$release" 1.0
+done
+check "dkms: without headers it says so" \
+	says 'headers for kernel 6.1.0-0-none' dkms build virtio_mem_xlate/1.0 -k 6.1.0-0-none
+cp -r "$tmp/deb/usr/src/virtio_mem_xlate-"1.{0,1}
+sed -i 's/^PACKAGE_VERSION=.*/PACKAGE_VERSION="1.1"/' "$tmp/deb/usr/src/virtio_mem_xlate-1.1/dkms.conf"
+check "dkms remove, of what is to be upgraded" dkms remove virtio_mem_xlate/1.0 --all
+check "$version: no module is left" has "$release"
+check "dkms add, of a new version" dkms add virtio_mem_xlate/1.1
+check "$version: dkms build, install" dkms_install 1.1 "$release"
+check "$version: both modules are there" has "$release" 1.1
+
+echo "install: $passed passed, $failed failed"
+[ "$failed" = 0 ]
