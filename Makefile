@@ -22,6 +22,9 @@ modules_install: kdir
 deb:
 	@scripts/deb.sh
 
+htmldocs:
+	@scripts/htmldocs.sh
+
 # Needs no kernel headers, so that a clone can be cleaned where it was not built.
 clean:
 	@find . \( -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '*.o' -o \
@@ -81,6 +84,7 @@ help:
 	@echo '  modules          - build virtio_mem_xlate.ko and Module.symvers (default)'
 	@echo '  modules_install  - install both modules (INSTALL_MOD_PATH=, as usual)'
 	@echo '  deb              - pack the source as a Debian package for dkms'
+	@echo '  htmldocs         - the kernel-doc of all public symbols as one HTML page'
 	@echo '  clean            - remove what was built'
 	@echo
 	@echo 'Parts of check (KSRC=kernel source, CACHE=folder for sources and builds):'
@@ -98,5 +102,5 @@ help:
 	@echo '  proof            - the oracle, all small tables, Frama-C, SPIN (proof/README)'
 	@echo '  bench            - what a translation costs, against vhost, KVM and others'
 
-.PHONY: all modules modules_install deb clean kdir demo demo-guests check check-all check-user lint \
+.PHONY: all modules modules_install deb htmldocs clean kdir demo demo-guests check check-all check-user lint \
 	clamp kunit kunit-smp coverage check-install bench proof help

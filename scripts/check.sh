@@ -26,8 +26,8 @@ steps=(
 	"user.sh --quick --qemu 6.1"
 )
 if [ "${1:-}" = --all ]; then
-	need dkms
-	steps+=("user.sh 6.12" "user.sh 6.1" "install.sh")
+	need dkms python3-sphinx
+	steps+=("user.sh 6.12" "user.sh 6.1" "install.sh" "htmldocs.sh")
 fi
 passed=0 failed=0
 LOGS=$CACHE/check
