@@ -66,6 +66,9 @@ kunit-smp:
 check-install:
 	@scripts/install.sh
 
+check-kernels:
+	@scripts/kernels.sh
+
 bench:
 	@bench/run.sh
 
@@ -99,8 +102,9 @@ help:
 	@echo '  check-all        - check, the four below it and htmldocs; 40 minutes more'
 	@echo '  check-user       - user memory: all tests, on 6.1 and 6.12, in QEMU and in UML'
 	@echo '  check-install    - install, upgrade, remove: by make, as a package, by dkms'
+	@echo '  check-kernels    - build for every kernel 6.1 and 6.12 that Debian has headers of'
 	@echo '  proof            - the oracle, all small tables, Frama-C, SPIN (proof/README)'
 	@echo '  bench            - what a translation costs, against vhost, KVM and others'
 
 .PHONY: all modules modules_install deb htmldocs clean kdir demo demo-guests check check-all check-user lint \
-	clamp kunit kunit-smp coverage check-install bench proof help
+	clamp kunit kunit-smp coverage check-install check-kernels bench proof help

@@ -27,7 +27,7 @@ steps=(
 )
 if [ "${1:-}" = --all ]; then
 	need dkms python3-sphinx
-	steps+=("user.sh 6.12" "user.sh 6.1" "install.sh" "htmldocs.sh")
+	steps+=("user.sh 6.12" "user.sh 6.1" "install.sh" "htmldocs.sh" "kernels.sh")
 fi
 passed=0 failed=0
 LOGS=$CACHE/check
