@@ -63,6 +63,9 @@ kunit:
 kunit-smp:
 	@scripts/kunit.sh --arch=x86_64 $(or $(KERNEL),6.12)
 
+check-arch:
+	@rc=0; for arch in arm64 s390x i386; do scripts/kunit.sh --arch=$$arch 6.12 || rc=1; done; exit $$rc
+
 check-install:
 	@scripts/install.sh
 
@@ -101,10 +104,11 @@ help:
 	@echo '  demo-guests      - two stock QEMU/KVM guests on a cable, beside vhost-net (20 minutes)'
 	@echo '  check-all        - check, the four below it and htmldocs; 40 minutes more'
 	@echo '  check-user       - user memory: all tests, on 6.1 and 6.12, in QEMU and in UML'
+	@echo '  check-arch       - the suites on arm64, s390x (big-endian) and i386, in QEMU'
 	@echo '  check-install    - install, upgrade, remove: by make, as a package, by dkms'
 	@echo '  check-kernels    - build for every kernel 6.1 and 6.12 that Debian has headers of'
 	@echo '  proof            - the oracle, all small tables, Frama-C, SPIN (proof/README)'
 	@echo '  bench            - what a translation costs, against vhost, KVM and others'
 
 .PHONY: all modules modules_install deb htmldocs clean kdir demo demo-guests check check-all check-user lint \
-	clamp kunit kunit-smp coverage check-install check-kernels bench proof help
+	clamp kunit kunit-smp coverage check-arch check-install check-kernels bench proof help

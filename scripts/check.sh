@@ -26,8 +26,9 @@ steps=(
 	"user.sh --quick --qemu 6.1"
 )
 if [ "${1:-}" = --all ]; then
-	need dkms python3-sphinx
-	steps+=("user.sh 6.12" "user.sh 6.1" "install.sh" "htmldocs.sh" "kernels.sh")
+	need dkms python3-sphinx qemu-system-arm qemu-system-misc gcc-s390x-linux-gnu
+	steps+=("user.sh 6.12" "user.sh 6.1" "install.sh" "htmldocs.sh" "kernels.sh"
+		"kunit.sh --arch=arm64 6.12" "kunit.sh --arch=s390x 6.12" "kunit.sh --arch=i386 6.12")
 fi
 passed=0 failed=0
 LOGS=$CACHE/check

@@ -5,13 +5,14 @@
 
 usage() {
 	cat <<'END'
-usage: kunit.sh [--checkers] [--arch=x86_64] [--coverage] [--args=ARG]... VERSION [SUITE]
+usage: kunit.sh [--checkers] [--arch=ARCH] [--coverage] [--args=ARG]... VERSION [SUITE]
 
 Runs the KUnit suites on the kernel of Debian's linux-source-VERSION (6.12 or
 6.1) and prints what passed; exits with 0 only if something ran and all of it did.
 
   --checkers      with KASAN, UBSAN and lock debugging (always so on x86_64)
-  --arch=x86_64   four processors in QEMU, instead of user-mode Linux's one
+  --arch=ARCH     x86_64: four processors in QEMU, instead of user-mode Linux's
+                  one; or arm64, s390x or i386: two
   --coverage      on 6.12: also print which lines of the core the suites reach
   --args=ARG      add to the kernel's command line, such as
                   virtio_mem_xlate_kunit.seed=1
@@ -19,12 +20,12 @@ Runs the KUnit suites on the kernel of Debian's linux-source-VERSION (6.12 or
 END
 }
 
-arch=um checkers='' coverage='' version='' suite='' args=()
+arch=um cross='' checkers='' coverage='' version='' suite='' args=()
 for arg; do
 	case $arg in
 	--checkers) checkers=1 ;;
 	--coverage) coverage=1 ;;
-	--arch=um | --arch=x86_64) arch=${arg#*=} ;;
+	--arch=um | --arch=x86_64 | --arch=arm64 | --arch=s390x | --arch=i386) arch=${arg#*=} ;;
 	--args=*) args+=("--kernel_args=${arg#*=}") ;;
 	--help | -h) usage; exit ;;
 	-*) die "unknown option $arg (--help shows them)" ;;
@@ -40,9 +41,29 @@ config=("--kunitconfig=$TOP/kunit")
 case $arch in
 x86_64)
 	need qemu-system-x86
-	config+=("--kunitconfig=$TOP/kunit/x86_64.config")
-	args+=(--arch=x86_64 "--qemu_args=-smp 4 -cpu max")
+	config+=(--arch=x86_64 "--kunitconfig=$TOP/kunit/x86_64.config")
+	args+=("--qemu_args=-smp 4 -cpu max")
 	checkers=1
+	;;
+arm64)
+	need qemu-system-arm gcc-aarch64-linux-gnu
+	cross=aarch64-linux-gnu-
+	config+=(--arch=arm64 --cross_compile=$cross)
+	config+=("--kunitconfig=$TOP/kunit/small.config")
+	args+=("--qemu_args=-smp 2")
+	;;
+s390x)
+	need qemu-system-misc gcc-s390x-linux-gnu
+	cross=s390x-linux-gnu-
+	config+=(--arch=s390 --cross_compile=$cross)
+	config+=("--kunitconfig=$TOP/kunit/small.config")
+	args+=("--qemu_args=-smp 2")
+	;;
+i386)
+	need qemu-system-x86
+	config+=(--arch=i386 --kconfig_add=CONFIG_HIGHMEM4G=y --kconfig_add=CONFIG_SMP=y)
+	config+=("--kunitconfig=$TOP/kunit/small.config")
+	args+=("--qemu_args=-smp 2")
 	;;
 um)
 	[ -z "$checkers$coverage" ] || [ "$version" = 6.1 ] ||
@@ -90,7 +111,7 @@ END
 # kunit COMMAND...: kunit.py with what all its commands take.
 kunit() {
 	"$graft/tools/testing/kunit/kunit.py" "$1" "${config[@]}" --build_dir="$build" \
-		--jobs="$JOBS" --make_options='CC=ccache gcc' --make_options='HOSTCC=ccache gcc' \
+		--jobs="$JOBS" --make_options="CC=ccache ${cross}gcc" --make_options='HOSTCC=ccache gcc' \
 		"${@:2}" >>"$log" 2>&1 </dev/null
 }
 
