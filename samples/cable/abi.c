@@ -41,6 +41,7 @@ struct end {
 
 struct cable {
 	struct list_head list;
+	struct kthread_worker *worker;	/* one: what goes one way is mostly answered */
 	struct end ends[2];
 	struct lane lanes[2];
 };
@@ -260,8 +261,13 @@ static struct end *end_find(void)
 	cable = kvzalloc(sizeof(*cable), GFP_KERNEL_ACCOUNT);
 	if (!cable)
 		return NULL;
+	cable->worker = kthread_create_worker(0, "cable");
+	if (IS_ERR(cable->worker)) {
+		kvfree(cable);
+		return NULL;
+	}
 	for (i = 0; i < 2; i++) {
-		lane_init(&cable->lanes[i]);
+		lane_init(&cable->lanes[i], cable->worker);
 		mutex_init(&cable->ends[i].lock);
 		cable->ends[i].cable = cable;
 	}
@@ -321,6 +327,7 @@ static int end_release(struct inode *inode, struct file *file)
 	list_del(&cable->list);
 	lane_destroy(&cable->lanes[0]);
 	lane_destroy(&cable->lanes[1]);
+	kthread_destroy_worker(cable->worker);
 	kvfree(cable);
 	return 0;
 }
@@ -332,9 +339,10 @@ static void end_show(struct seq_file *s, struct file *file)
 	const struct queue *tx = end_queue(end, TX), *rx = end_queue(end, RX);
 	const struct lane *lane = end_lane(end, TX);
 
-	seq_printf(s, "sent:\t%llu\nbytes:\t%llu\ndropped:\t%llu\ntranslated:\t%llu\nstopped:\t%llu\nupdates:\t%lu\n",
+	seq_printf(s, "sent:\t%llu\nbytes:\t%llu\ndropped:\t%llu\ntranslated:\t%llu\nstopped:\t%llu\nupdates:\t%lu\nhighest:\t%llu\n",
 		   lane->nr_frames, lane->nr_bytes, lane->nr_dropped, tx->nr_pieces + rx->nr_pieces,
-		   tx->nr_stopped + rx->nr_stopped, end->nr_updates);
+		   tx->nr_stopped + rx->nr_stopped, end->nr_updates,
+		   min(tx->highest_gpa, rx->highest_gpa));
 }
 
 static const struct file_operations end_fops = {

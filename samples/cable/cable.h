@@ -7,7 +7,7 @@
 #include <linux/poll.h>
 #include <linux/uio.h>
 #include <linux/virtio_ring.h>
-#include <linux/workqueue.h>
+#include <linux/kthread.h>
 #include <virtio_mem_xlate.h>
 
 /*
@@ -57,7 +57,7 @@ struct queue {
 	u16 last_used;		/* the next entry of the used ring */
 	u16 signalled;		/* up to where the driver has been told */
 
-	u64 nr_pieces, nr_stopped;
+	u64 nr_pieces, nr_stopped, highest_gpa;
 };
 
 int queue_start(struct queue *q);
@@ -70,23 +70,18 @@ void queue_break(struct queue *q, int err);
 void queue_signal(struct queue *q);
 bool queue_enable_kick(struct queue *q);
 
-/* A ring is flags and index, its entries, and the other side's event index. */
-static inline u64 queue_ring_size(const struct queue *q, size_t entry)
-{
-	return 2 * sizeof(u16) + q->num * entry + (q->event_idx ? sizeof(u16) : 0);
-}
-
 /* lane.c: from one guest to the other */
 struct lane {
 	struct mutex lock;	/* guards both queues and the rest */
 	struct queue tx, rx;
-	struct delayed_work work;
+	struct kthread_worker *worker;
+	struct kthread_delayed_work work;
 	unsigned long starved_since;	/* in jiffies; 0: the receiver had room */
 	struct kvec tx_kvec[MAX_PIECES], rx_kvec[MAX_PIECES];
 	u64 nr_frames, nr_bytes, nr_dropped;
 };
 
-void lane_init(struct lane *lane);
+void lane_init(struct lane *lane, struct kthread_worker *worker);
 void lane_destroy(struct lane *lane);
 void lane_kick(struct lane *lane);
 

@@ -118,14 +118,10 @@ static long move_batch(struct lane *lane)
 	CLASS(virtio_mem_xlate_view, from)(tx->xlate);
 	CLASS(virtio_mem_xlate_view, to)(rx->running ? rx->xlate : tx->xlate);
 
-	ret = queue_translate(tx, &from);
-	if (ret) {
-		queue_break(tx, ret);
+	if (queue_translate(tx, &from))
 		return MAX_SCHEDULE_TIMEOUT;
-	}
-	ret = rx->running ? queue_translate(rx, &to) : 0;
-	if (ret)
-		queue_break(rx, ret);
+	if (rx->running)
+		queue_translate(rx, &to);
 
 	for (n = 0, ret = 1; n < BATCH && ret > 0; n++)
 		ret = move_frame(lane, &from, &to);
@@ -133,38 +129,37 @@ static long move_batch(struct lane *lane)
 		sleep = MAX_SCHEDULE_TIMEOUT;
 	else if (ret == -EAGAIN && !queue_enable_kick(rx))
 		sleep = PATIENCE;
-	else if (ret < 0)
-		sleep = tx->running ? 0 : MAX_SCHEDULE_TIMEOUT;
 	queue_signal(tx);
 	if (rx->running)
 		queue_signal(rx);
-	return sleep;
+	return tx->running ? sleep : MAX_SCHEDULE_TIMEOUT;
 }
 
-static void lane_work(struct work_struct *work)
+static void lane_work(struct kthread_work *work)
 {
-	struct lane *lane = container_of(to_delayed_work(work), struct lane, work);
+	struct lane *lane = container_of(work, struct lane, work.work);
 	long sleep = move_batch(lane);
 
 	/* Nothing, if a kick has come meanwhile. */
 	if (sleep != MAX_SCHEDULE_TIMEOUT)
-		queue_delayed_work(system_unbound_wq, &lane->work, sleep);
+		kthread_queue_delayed_work(lane->worker, &lane->work, sleep);
 }
 
 /* Context: any, also with interrupts off. */
 void lane_kick(struct lane *lane)
 {
-	mod_delayed_work(system_unbound_wq, &lane->work, 0);
+	kthread_mod_delayed_work(lane->worker, &lane->work, 0);
 }
 
-void lane_init(struct lane *lane)
+void lane_init(struct lane *lane, struct kthread_worker *worker)
 {
 	mutex_init(&lane->lock);
-	INIT_DELAYED_WORK(&lane->work, lane_work);
+	kthread_init_delayed_work(&lane->work, lane_work);
+	lane->worker = worker;
 }
 
 /* Nobody can kick any more. */
 void lane_destroy(struct lane *lane)
 {
-	cancel_delayed_work_sync(&lane->work);
+	kthread_cancel_delayed_work_sync(&lane->work);
 }

@@ -3,9 +3,6 @@
  * A split virtqueue (virtio 1.2, 2.7), as the device sees it.  Whatever the
  * driver writes is fetched once, into a copy that is checked and then used.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
-#include <linux/err.h>
 #include <linux/virtio_config.h>
 
 #include "cable.h"
@@ -20,24 +17,38 @@ static u16 avail_idx(const struct queue *q)
 	return to_cpu16(q, READ_ONCE(q->avail->idx));
 }
 
+/* The driver broke its side of the contract.  Nothing is touched until it starts again. */
+void queue_break(struct queue *q, int err)
+{
+	pr_debug_ratelimited("cable: queue stopped at %u: %pe\n", q->last_avail, ERR_PTR(err));
+	q->running = false;
+	q->nr_stopped++;
+	if (q->err)
+		eventfd_signal(q->err);
+}
+
 /* For each new view.  The two rings must each be in one slot; the descriptors need not. */
 int queue_translate(struct queue *q, const struct virtio_mem_xlate_view *view)
 {
-	struct virtio_device_range avail, used;
+	struct virtio_device_range avail = {}, used = {};
 	struct virtio_driver_range range;
+	/* Of a ring without its entries: flags, index and the other side's event index. */
+	u64 size = 2 * sizeof(u16) + (q->event_idx ? sizeof(u16) : 0);
 	int err;
 
-	err = virtio_driver_range_init(&range, q->avail_gpa, queue_ring_size(q, sizeof(u16))) ?:
+	err = virtio_driver_range_init(&range, q->avail_gpa, size + q->num * sizeof(u16)) ?:
 	      virtio_mem_xlate_range(view, range, VIRTIO_MEM_XLATE_READ, &avail) ?:
 	      virtio_driver_range_init(&range, q->used_gpa,
-				       queue_ring_size(q, sizeof(struct vring_used_elem))) ?:
+				       size + q->num * sizeof(struct vring_used_elem)) ?:
 	      virtio_mem_xlate_range(view, range, VIRTIO_MEM_XLATE_RW, &used);
-	if (err)
-		return err;
 	/* The lengths were those of the whole rings, so their entries are in bounds. */
 	q->avail = virtio_device_range_ptr(avail, struct vring_avail);
 	q->used = virtio_device_range_mut_ptr(used, struct vring_used);
-	return q->avail && q->used ? 0 : -EINVAL;
+	if (!err && !(q->avail && q->used))
+		err = -EINVAL;
+	if (err && q->running)
+		queue_break(q, err);
+	return err;
 }
 
 /* Takes up where whoever served the queue before has left it. */
@@ -57,16 +68,6 @@ int queue_start(struct queue *q)
 	if (q->call)
 		eventfd_signal(q->call);
 	return 0;
-}
-
-/* The driver broke its side of the contract.  Nothing is touched until it starts again. */
-void queue_break(struct queue *q, int err)
-{
-	pr_debug_ratelimited("queue stopped at chain %u: %pe\n", q->last_avail, ERR_PTR(err));
-	q->running = false;
-	q->nr_stopped++;
-	if (q->err)
-		eventfd_signal(q->err);
 }
 
 /* Is there a chain, @ahead of the next?  Returns 1, 0 or an error. */
@@ -116,6 +117,7 @@ static int add_pieces(struct queue *q, const struct virtio_mem_xlate_view *view,
 	pieces->nr += n;
 	pieces->len += virtio_driver_range_len(range);
 	q->nr_pieces += n;
+	q->highest_gpa = max(q->highest_gpa, range.start);
 	return 0;
 }
 
