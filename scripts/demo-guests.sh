@@ -13,11 +13,13 @@ need qemu-system-x86 busybox-static gcc libc6-dev cpio kmod xz-utils
 
 # The kernel of the guests: small, with what a cloud gives, as it is.
 cloud_release() {
-	apt-cache depends "linux-image-$version-cloud-amd64" |
+	{ apt-cache depends "linux-image-$version-cloud-amd64" 2>/dev/null || :; } |
 		sed -n 's/.*Depends: linux-image-\(.*\)/\1/p' | head -n 1
 }
 
 release=$(cloud_release)
+[ -n "$release" ] || { apt_get update || :; release=$(cloud_release); }
+[ -n "$release" ] || die "apt knows no linux-image-$version-cloud-amd64, which the guests boot"
 cloud=$CACHE/linux-image-$release
 once "$cloud" unpack_image "$release"
 
@@ -39,6 +41,8 @@ for name in failover net_failover virtio_net; do
 	xz -dc "$(find "$cloud/lib/modules" -name "$name.ko.xz")" >"$tmp/vm/lib/$name.ko"
 	echo "/lib/$name.ko" >>"$tmp/vm/modules"
 done
+xz -dc "$(find "$cloud/lib/modules" -name pktgen.ko.xz)" >"$tmp/vm/lib/pktgen.ko"
+cp "$TOP/scripts/guest/flood" "$tmp/vm"
 (cd "$tmp/vm" && find . | cpio -o -H newc --quiet) >"$tmp/root/vm/initrd"
 
 # And their host.
@@ -59,5 +63,6 @@ BOOT_APPEND=no_timer_check BOOT_MODULES="virtio_pci 9p 9pnet_virtio kvm-amd vhos
 	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap || rc=$?
 # What the stages print, and not what the kernels do.
 grep -avE '^\[ *[0-9.]+\] ' "$log" || :
-echo "demo-guests: $(grep -ac '^ok  ' "$log") passed, $(grep -ac '^not ok  ' "$log") failed"
+echo "demo-guests: $(grep -ac '^ok  ' "$log") passed, $(grep -ac '^not ok  ' "$log") failed," \
+	"in $((SECONDS / 60)) min $((SECONDS % 60)) s"
 exit "$rc"
