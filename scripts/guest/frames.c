@@ -206,6 +206,32 @@ static int do_receive(char **arg)
 	return got != count || bad || moved;
 }
 
+/* flood IF LEN SECONDS: the same small frame, as often as it goes */
+static int do_flood(char **arg)
+{
+	size_t len = atol(arg[1]);
+	double seconds = atof(arg[2]), start = now();
+	static struct mmsghdr msgs[64];
+	struct iovec iov = { .iov_base = out.data, .iov_len = len };
+	struct sockaddr_ll addr;
+	int fd = packet_socket(arg[0], &addr, false), i, n;
+	uint64_t sent = 0;
+
+	addr.sll_protocol = 0;
+	if (bind(fd, (void *)&addr, sizeof(addr)))
+		err(1, "bind");
+	frame_fill(&out, len, 0, false);
+	for (i = 0; i < 64; i++)
+		msgs[i].msg_hdr = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1 };
+	while (now() < start + seconds) {
+		n = sendmmsg(fd, msgs, 64, 0);
+		if (n > 0)
+			sent += n;
+	}
+	printf("flooded %llu frames in %.3f s\n", (unsigned long long)sent, now() - start);
+	return 0;
+}
+
 /*
  * TCP: blocks of a pattern, and a sum of all bytes that both ends print.
  */
@@ -296,6 +322,7 @@ static const struct {
 	int (*run)(char **arg);
 } verbs[] = {
 	{ "send", 5, do_send }, { "receive", 5, do_receive },
+	{ "flood", 3, do_flood },
 	{ "tcp-send", 4, do_tcp_send }, { "tcp-receive", 3, do_tcp_receive },
 };
 
