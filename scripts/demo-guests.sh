@@ -56,8 +56,9 @@ for knob in FRAMES BIG DIMM MIB CYCLES ROUNDS; do
 done >"$tmp/root/knobs"
 
 rc=0
-# Starved, it would find its timer wanting.
-BOOT_APPEND=no_timer_check BOOT_MODULES="virtio_pci 9p 9pnet_virtio kvm-amd vhost_net tun tap bridge" \
+# Starved, it would find its timer wanting; and what hangs is to end.
+append="no_timer_check rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.panic_on_rcu_stall=1"
+BOOT_APPEND=$append BOOT_MODULES="virtio_pci 9p 9pnet_virtio kvm-amd vhost_net tun tap bridge" \
 	boot "$version" "$tmp/root" "$log" "${LIMIT:-3600}" \
 	-cpu max,+svm,+npt -m 3G \
 	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap || rc=$?
