@@ -408,6 +408,7 @@ static void get_or_put(struct context *context, bool get)
 {
 	if (!context->xlate)
 		return;
+	in_interrupt = true;
 	if (get) {
 		expect(virtio_mem_xlate_get(context->xlate) == context->xlate);
 		context->refs++;
@@ -420,6 +421,7 @@ static void get_or_put(struct context *context, bool get)
 		forget(context);
 		calls[6]++;
 	}
+	in_interrupt = false;
 }
 
 static void take_view(struct context *context)
@@ -429,7 +431,9 @@ static void take_view(struct context *context)
 	if (h->context) {
 		release(h);
 	} else if (context->xlate) {
+		in_interrupt = true;
 		virtio_mem_xlate_read_lock(context->xlate, &h->view);
+		in_interrupt = false;
 		h->context = context;
 		memcpy(h->slots, context->slots, sizeof(h->slots));
 		h->nr = context->nr;
@@ -511,7 +515,7 @@ static void copy(const struct held *h, struct virtio_driver_range range, bool to
 	calls[12 + to]++;
 }
 
-static void translate(struct held *h, unsigned int kind)
+static void translate_one(struct held *h, unsigned int kind)
 {
 	struct virtio_driver_range range = some_range(h), rest = range;
 	struct model model = model_of(h->slots, h->nr);
@@ -561,6 +565,14 @@ static void translate(struct held *h, unsigned int kind)
 		return;
 	}
 	calls[8 + kind]++;
+}
+
+/* All of this may be done in an interrupt. */
+static void translate(struct held *h, unsigned int kind)
+{
+	in_interrupt = true;
+	translate_one(h, kind);
+	in_interrupt = false;
 }
 
 static void ranges(void)

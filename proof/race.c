@@ -13,7 +13,7 @@
 #define READERS 3
 #define UPDATERS 2
 #define SIZE 64		/* of a slot, and of the memory behind it */
-#define GPA(updater, i) ((((u64)(updater) + 1) << 20) + (u64)(i) * SIZE)
+#define GPA(updater, i) ((((u64)(updater) + 1) << 10) + (u64)(i) * SIZE)	/* near, for buckets */
 #define GOOD 0x600d600d600d600dULL
 #define POISON 0xdeaddeaddeaddeadULL
 

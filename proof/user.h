@@ -135,7 +135,15 @@ static inline void between_writes(void)
 #define MODULE_LICENSE(text)
 #define module_init(f) static int (*const module_init_call)(void) = f
 #define module_exit(f) static void (*const module_exit_call)(void) = f
-#define might_sleep() do { } while (0)
+/* Of a test: this thread is in an interrupt. */
+static _Thread_local bool in_interrupt;
+
+static inline void might_sleep(void)
+{
+	if (in_interrupt)
+		fatal("sleeps in an interrupt");
+}
+
 #define ktime_get_ns() ((u64)0)
 
 /* No debugfs, no tracepoints: both are for people. */
@@ -175,6 +183,7 @@ static inline void *kvmalloc(size_t size, int gfp)
 	void *p;
 
 	(void)gfp;
+	might_sleep();
 	if (allocation_fails())
 		return NULL;
 	p = malloc(size);
@@ -243,6 +252,7 @@ static inline void mutex_destroy(struct mutex *m)
 
 static inline void mutex_lock(struct mutex *m)
 {
+	might_sleep();
 	if (m->owner == pthread_self())
 		fatal("mutex taken twice");
 	pthread_mutex_lock(&m->lock);
@@ -326,6 +336,7 @@ static inline int init_srcu_struct(struct srcu_struct *ssp)
 
 static inline void cleanup_srcu_struct(struct srcu_struct *ssp)
 {
+	might_sleep();
 	if (!ssp->initialised)
 		fatal("SRCU cleaned up but never initialised");
 	if (ssp->readers[0] || ssp->readers[1])
@@ -355,6 +366,7 @@ static inline void synchronize_srcu_expedited(struct srcu_struct *ssp)
 {
 	int i, old;
 
+	might_sleep();
 	if (mutexes_held)
 		fatal("wait for views under a mutex");
 	if (grace_period_hook)
