@@ -448,7 +448,7 @@ static struct virtio_driver_range some_range(const struct held *h)
 	if (h->nr && pick(8)) {
 		const struct virtio_mem_xlate_slot *slot = &h->slots[pick(h->nr)].slot;
 
-		range.start = slot->gpa + pick(24) - 4;
+		range.start = slot->gpa + (pick(2) ? 0 : pick(24) - 4);
 		if (pick(2))
 			range.len = 1 << pick(5);
 	}
@@ -478,7 +478,7 @@ static void copy(const struct held *h, struct virtio_driver_range range, bool to
 {
 	unsigned int access = to ? VIRTIO_MEM_XLATE_WRITE : VIRTIO_MEM_XLATE_READ, i;
 	struct model model = model_of((struct model_slot *)h->slots, h->nr);
-	u8 *own = buffer + (pick(4) ? (uintptr_t)range.start & 7 : pick(8));
+	u8 *own = buffer + pick(8);
 	struct answer want;
 	uintptr_t kva;
 	wide end;
@@ -487,6 +487,8 @@ static void copy(const struct held *h, struct virtio_driver_range range, bool to
 	want = model_range(&model, 0, range.start, range.len, access, range.len > ARENA);
 	if (!want.error && !in_arena(&model, range, access))
 		return;
+	if (pick(4))	/* as a field of a ring is */
+		own = buffer + (want.kva & 7);
 	if (!want.error && own + range.len > buffer + ARENA)
 		return;
 	for (i = 0; i < ARENA; i++) {
@@ -625,6 +627,7 @@ static void ranges(void)
 		device.kva : NULL));
 	expect(virtio_device_range_mut_ptr(device, u8) ==
 	       (device.len && device.access & 2 ? device.kva : NULL));
+	expect(!virtio_device_range_array(device, u16, U64_MAX - byte()));
 	expect(virtio_device_range_mut_array(device, u16, offset) ==
 	       (device.len && (wide)offset * 2 <= device.len && device.access & 2 &&
 		!((uintptr_t)device.kva & 1) ? device.kva : NULL));

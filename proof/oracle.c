@@ -17,10 +17,12 @@
 #define M (1ULL << 20)
 #define G (1ULL << 30)
 
-enum layout { EQ2M, PC, RAND, ADV, HEAVYTAIL, TINY, PACKED, ANY, TOP, FAR, NR_LAYOUTS };
+enum layout { EQ2M, PC, RAND, ADV, HEAVYTAIL, TINY, PACKED, ANY, TOP, FAR, NESTED,
+	      HALF, NR_LAYOUTS };
 
 static const char *const layout_names[NR_LAYOUTS] = {
 	"eq2m", "pc", "rand", "adv", "heavytail", "tiny", "packed", "any", "top", "far",
+	"nested", "half",
 };
 
 static u64 seed, table_nr, state;
@@ -93,7 +95,7 @@ static void add_slot(u64 gpa, u64 size)
 	model.nr++;
 }
 
-/* One of the five of the benchmark with @n slots, or of the five that hurt. */
+/* One of the five of the benchmark with @n slots, or of the seven that hurt. */
 static void make_slots(enum layout shape, unsigned int n)
 {
 	u64 pos = 0, size;
@@ -153,6 +155,15 @@ static void make_slots(enum layout shape, unsigned int n)
 		for (i = 0, pos = rnd() >> 8; i < n; i++, pos += size + below(2) * 4096)
 			add_slot(pos, size = 4096 << below(10));
 		add_slot(pos + (rnd() >> 2), 1 + log_uniform(40));
+		break;
+	case NESTED:	/* each as far away as two thirds of those before: nodes in nodes */
+		for (i = 0, pos = 16 + below(64); i < n && pos < U64_MAX / 4; i++, pos += pos / 2)
+			add_slot(pos, 1 + below(7));
+		break;
+	case HALF:	/* one that is as large as a bucket can be */
+		add_slot(0, pos = 1ULL << (63 - below(16)));
+		for (i = 1; i < n; i++, pos += size + below(3))
+			add_slot(pos, size = 1 + below(9));
 		break;
 	default:
 		break;

@@ -40,6 +40,10 @@ typedef int64_t s64;
 #define BITS_PER_LONG 64
 
 #define noinline __attribute__((noinline))
+#ifdef COVERAGE		/* each function once, so that all its branches can be taken */
+#undef __always_inline
+#define __always_inline inline
+#endif
 #ifndef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 #endif
@@ -289,22 +293,23 @@ static inline void scope_leave(struct mutex **m)
 	for (struct mutex *_scope __attribute__((cleanup(scope_leave))) = scope_enter(m),\
 	     *_once = _scope; _once; _once = NULL)
 
+/* Functions, so that what the source branches on is not mixed with what is checked here. */
+static inline void require(bool condition, const char *or_else)
+{
+	if (!condition)
+		fatal("%s", or_else);
+}
+
 #define rcu_dereference_protected(p, condition)					\
-	((condition) ? (p) : (fatal_here("table read under no mutex"), (p)))
+	(require(condition, "table read under no mutex"), (p))
 #define rcu_access_pointer(p) __atomic_load_n(&(p), __ATOMIC_RELAXED)
 #define RCU_INIT_POINTER(p, v) __atomic_store_n(&(p), v, __ATOMIC_RELAXED)
 #define rcu_assign_pointer(p, v)						\
 	do {									\
-		if (!mutexes_held)						\
-			fatal("table published under no mutex");		\
+		require(mutexes_held, "table published under no mutex");	\
 		__atomic_store_n(&(p), v, __ATOMIC_RELEASE);			\
 		between_writes();						\
 	} while (0)
-
-static inline void fatal_here(const char *what)
-{
-	fatal("%s", what);
-}
 
 /*
  * SRCU: two counters of readers, of which new ones take the one that a wait is
@@ -386,10 +391,10 @@ static inline void synchronize_srcu_expedited(struct srcu_struct *ssp)
 
 #define synchronize_srcu synchronize_srcu_expedited
 #define lockdep_set_class_and_name(ssp, key, name)				\
-	((void)(name), (key)->registered ? (void)(ssp) : fatal_here("lock class not registered"))
+	((void)(name), (void)(ssp), require((key)->registered, "lock class not registered"))
 #define srcu_dereference(p, ssp)						\
-	(atomic_load(&(ssp)->readers[0]) + atomic_load(&(ssp)->readers[1]) ?	\
-		(void)0 : fatal_here("table read outside a read section"),	\
+	(require(atomic_load(&(ssp)->readers[0]) + atomic_load(&(ssp)->readers[1]),	\
+		 "table read outside a read section"),				\
 	 __atomic_load_n(&(p), __ATOMIC_ACQUIRE))
 
 /* References */
