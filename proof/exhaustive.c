@@ -99,6 +99,7 @@ static void run_table(unsigned int access, bool removals)
 	struct virtio_mem_xlate_slot input[2];
 	struct virtio_mem_xlate_table *table;
 	int want = want_table();
+	const char *wrong;
 	unsigned int i;
 
 	if (want && !removals)
@@ -114,6 +115,9 @@ static void run_table(unsigned int access, bool removals)
 	if (IS_ERR(table))
 		return;
 	valid++;
+	wrong = shape_wrong(table);
+	if (wrong)
+		failed(wrong, 0, 0, 0, 0);
 	ask_all(table, access);
 	for (i = 0; removals && i < model.nr; i++) {
 		if (table_remove(table, slots[i].slot.gpa, slots[i].slot.size))

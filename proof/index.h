@@ -21,6 +21,8 @@ static inline long last_slot(const struct virtio_mem_xlate_table *table, u64 gpa
 	return low;
 }
 
+static unsigned int words_seen;
+
 static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 				     unsigned long word, u64 low, u64 high,
 				     unsigned int shift, unsigned int depth)
@@ -29,7 +31,12 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 	const struct xlate_slot *slot = &table->slots[first < 0 ? 0 : first];
 	const char *wrong = NULL;
 	unsigned long i, nr;
+	u64 behind;
 
+	words_seen++;
+	if (depth < 8 && !word_is_node(word) && low - table->base < table->span &&
+	    (table_word(table, low, &behind) != word || behind != high - low))
+		return "index: lookups find another word";
 	if (word_is_slot(word)) {
 		if (first < 0 || slot->removed != SLOT_LIVE || low - slot->gpa >= slot->size ||
 		    high - slot->gpa >= slot->size)
@@ -58,6 +65,9 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 		}
 		return wrong;
 	}
+	if (depth < 8 && first >= 0 && slot->removed == SLOT_LIVE && slot_has_word(slot) &&
+	    low - slot->gpa < slot->size && high - slot->gpa < slot->size)
+		return "index: bucket in a slot does not say so";
 	named = slots_word_first(word);
 	count = 1L << slots_word_order(word);
 	if (count < 4)
@@ -69,6 +79,8 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 		first++;
 	if (last >= 0 && (named > first || last >= named + count))
 		return "index: word does not name the slots of its bucket";
+	if (slots_word_order(word) && named + (1L << (slots_word_order(word) - 1)) > last)
+		return "index: word names slots that it need not";
 	return NULL;
 }
 
@@ -83,6 +95,7 @@ static inline const char *index_wrong(const struct virtio_mem_xlate_table *table
 	if (table->span && (table->base & ~table->bucket_mask ||
 			    table->bucket_mask != ~bucket_last(table->shift)))
 		return "index: base, span and mask do not fit";
+	words_seen = 0;
 	wrong = word_wrong(table, table->words[0], 0, U64_MAX, BITS_PER_LONG_LONG, 8);
 	for (i = 1; i <= nr && !wrong; i++) {
 		low = table->base + (i << table->shift);
@@ -92,6 +105,8 @@ static inline const char *index_wrong(const struct virtio_mem_xlate_table *table
 		wrong = word_wrong(table, table->words[(unsigned long)i], low,
 				   low + bucket_last(table->shift), table->shift, 0);
 	}
+	if (!wrong && words_seen != table->nr_words)
+		return "index: words that nothing leads to";
 	return wrong;
 }
 

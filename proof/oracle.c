@@ -363,5 +363,5 @@ int main(int argc, char **argv)
 	printf("%lu words, %lu nodes, %lu removals\n", words, nodes, removed);
 	printf("seed %llu: %lu queries of %lu tables, %lu hit, 0 mismatches\n",
 	       (unsigned long long)seed, asked, tables, hits);
-	return asked == tables * queries && hits >= asked / 5 ? 0 : 1;
+	return asked == tables * queries && hits >= asked / 5 && (nodes || tables < 100) ? 0 : 1;
 }

@@ -319,7 +319,7 @@ struct srcu_struct {
 	atomic_long readers[2];
 	atomic_uint index;
 	pthread_mutex_t waiting;
-	bool initialised;
+	bool initialised, has_class;
 };
 
 /* Of a test: what ends the views of @ssp that are held when an update waits for them. */
@@ -335,6 +335,7 @@ static inline int init_srcu_struct(struct srcu_struct *ssp)
 	atomic_init(&ssp->index, 0);
 	pthread_mutex_init(&ssp->waiting, NULL);
 	ssp->initialised = true;
+	ssp->has_class = false;
 	atomic_fetch_add(&live_objects, 1);
 	return 0;
 }
@@ -357,6 +358,7 @@ static inline int srcu_read_lock(struct srcu_struct *ssp)
 
 	if (!ssp->initialised)
 		fatal("read section of SRCU that is not there");
+	require(ssp->has_class, "SRCU without a lock class of its own");
 	atomic_fetch_add(&ssp->readers[index], 1);
 	return index;
 }
@@ -391,7 +393,8 @@ static inline void synchronize_srcu_expedited(struct srcu_struct *ssp)
 
 #define synchronize_srcu synchronize_srcu_expedited
 #define lockdep_set_class_and_name(ssp, key, name)				\
-	((void)(name), (void)(ssp), require((key)->registered, "lock class not registered"))
+	((void)(name), require((key)->registered, "lock class not registered"),	\
+	 (void)((ssp)->has_class = true))
 #define srcu_dereference(p, ssp)						\
 	(require(atomic_load(&(ssp)->readers[0]) + atomic_load(&(ssp)->readers[1]),	\
 		 "table read outside a read section"),				\
