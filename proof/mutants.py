@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from planted import PLANTED
+from planted import PLANTED, USER
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = sys.argv[1]
@@ -91,8 +91,9 @@ SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize=pointer-overflow',
 CHECKS = (
     ('pairs', None, [f'{TOP}/proof/pairs.py', '.']),
     ('ops', ['gcc', '-O1', *SANITIZE, '-DRANDOM', 'ops.c'], ['./ops', '1', '10000']),
-    ('oracle', ['gcc', '-O1', 'oracle.c'], ['./oracle', '1', '0', '700', '2000']),
+    ('oracle', ['gcc', '-O1', 'oracle.c'], ['./oracle', '1', '0', '5000', '400']),
     ('exhaustive', ['clang-14', '-O1', '-DNARROW=5', 'exhaustive.c'], ['./exhaustive', '1', '0', '1']),
+    ('exhaustive', ['clang-14', '-O1', '-DNARROW=4', 'exhaustive.c'], ['./exhaustive', '2', '0', '1']),
     ('words', ['gcc', '-O1', 'words.c'], ['./words']),
     ('race', ['clang-14', '-O1', '-DTHREADS', '-fsanitize=thread', 'race.c'], ['./race', '1500']),
 )
@@ -137,7 +138,49 @@ def equivalents():
     return known
 
 
+def planted_user():
+    """Each bug of virtio_mem_xlate_user.c fails the test that is named with it."""
+    tree = f'{BUILD}/user-tree'
+    shutil.rmtree(tree, ignore_errors=True)
+    files = subprocess.check_output(['git', '-C', TOP, 'ls-files', '-co', '--exclude-standard'], text=True)
+    for f in files.split('\n')[:-1]:
+        os.makedirs(os.path.dirname(f'{tree}/{f}'), exist_ok=True)
+        shutil.copy(f'{TOP}/{f}', f'{tree}/{f}')
+    # The kernels of the real cache, but builds of its own.
+    cache = os.path.dirname(BUILD)
+    os.makedirs(f'{tree}/cache')
+    for f in os.listdir(cache):
+        if f.startswith('linux-image-'):
+            os.symlink(f'{cache}/{f}', f'{tree}/cache/{f}')
+    source = f'{tree}/virtio_mem_xlate_user.c'
+    text = open(source).read()
+
+    def passes(tests):
+        out = subprocess.run([f'{tree}/scripts/user.sh', '--quick', '--qemu', '6.12', *tests],
+                             env={**os.environ, 'CACHE': f'{tree}/cache', 'LIMIT': '240'}, text=True,
+                             stdin=subprocess.DEVNULL, capture_output=True)
+        print(out.stdout, flush=True)
+        if 'ok ' not in out.stdout:
+            sys.exit('no test ran')
+        return out.returncode == 0
+
+    if not passes(sorted({test for _, test, _, _ in USER})):
+        sys.exit('a test fails on the source as it is')
+    alive = 0
+    for what, test, old, new in USER:
+        if text.count(old) != 1:
+            sys.exit(f'planted bug "{what}": {text.count(old)} places to plant it')
+        open(source, 'w').write(text.replace(old, new))
+        killed = not passes([test])
+        print(f'planted: {what}: {test if killed else "found by nothing"}', flush=True)
+        alive += not killed
+    print(f'{len(USER)} bugs of user memory: {len(USER) - alive} found')
+    sys.exit(alive > 0)
+
+
 def main():
+    if ONLY == 'user':
+        planted_user()
     known = equivalents()
     todo = [m for i, m in enumerate(m for m in mutants() if ONLY in m[2])
             if i % PARTS == PART or m[2] == 'planted']

@@ -83,3 +83,24 @@ PLANTED = (
      '	mutex_destroy(&xlate->update);\n	lockdep_unregister_key(&xlate->srcu_key);\n'
      '	cleanup_srcu_struct', '	mutex_destroy(&xlate->update);\n	cleanup_srcu_struct'),
 )
+
+# What pins user memory is tested by a program (scripts/user.sh): by which test.
+USER = (
+    ('destroy: unpins before readers left', 'table:_waits_for_views',
+     '	virtio_mem_xlate_unregister(user->xlate);\n	memory_free(user->memory);\n',
+     '	memory_free(user->memory);\n	virtio_mem_xlate_unregister(user->xlate);\n'),
+    ('set: unpins before readers left', 'table:_waits_for_views',
+     '	err = virtio_mem_xlate_replace(user->xlate, slots, nr_slots);\n',
+     '	memory_free(user->memory);\n	user->memory = NULL;\n'
+     '	err = virtio_mem_xlate_replace(user->xlate, slots, nr_slots);\n'),
+    ('set: what is kept is not counted', 'table:_unchanged_stretches_are_kept',
+     'memory->regions[i].stretch = stretch_get(old->stretch);',
+     'memory->regions[i].stretch = old->stretch;'),
+    ('set: a failure unpins what is in force', 'table:_failures_change_nothing',
+     '	if (!err)\n		swap(user->memory, *memory);', '	swap(user->memory, *memory);'),
+    ('set: user memory touched under the mutex', 'stall:_userfaultfd_stops_nobody_else',
+     '	err = memory_keep(user, memory) ?: memory_pin(memory, in_pieces) ?:\n',
+     '	err = memory_keep(user, memory);\n	mutex_lock(&user->update);\n'
+     '	err = err ?: memory_pin(memory, in_pieces);\n	mutex_unlock(&user->update);\n'
+     '	err = err ?:\n'),
+)
