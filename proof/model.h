@@ -8,6 +8,8 @@
 
 #ifdef NARROW
 typedef unsigned int wide;
+#elif __SIZEOF_LONG__ == 4	/* clang has it there, too */
+typedef unsigned _BitInt(128) wide;
 #else
 typedef unsigned __int128 wide;
 #endif

@@ -92,6 +92,7 @@ CHECKS = (
     ('pairs', None, [f'{TOP}/proof/pairs.py', '.']),
     ('ops', ['gcc', '-O1', *SANITIZE, '-DRANDOM', 'ops.c'], ['./ops', '1', '10000']),
     ('oracle', ['gcc', '-O1', 'oracle.c'], ['./oracle', '1', '0', '5000', '400']),
+    ('oracle, 32 bits', ['clang-14', '-m32', '-O1', 'oracle.c'], ['./oracle', '1', '0', '3000', '400']),
     ('exhaustive', ['clang-14', '-O1', '-DNARROW=5', 'exhaustive.c'], ['./exhaustive', '1', '0', '1']),
     ('exhaustive', ['clang-14', '-O1', '-DNARROW=4', 'exhaustive.c'], ['./exhaustive', '2', '0', '1']),
     ('words', ['gcc', '-O1', 'words.c'], ['./words']),
@@ -112,7 +113,7 @@ def kill(mutant, number):
         for check, cc, command in CHECKS:
             if cc:
                 source = f'{TOP}/proof/{cc[-1]}'
-                if run(log, 300, [*cc[:-1], *CC, '-I.', '-o', check, source, '-lpthread'], cwd=folder):
+                if run(log, 300, [*cc[:-1], *CC, '-I.', '-o', cc[-1][:-2], source, '-lpthread'], cwd=folder):
                     killer = 'no build'
                     break
             if run(log, 120, command, cwd=folder, preexec_fn=lambda: __import__('resource').setrlimit(
@@ -184,7 +185,7 @@ def main():
     known = equivalents()
     todo = [m for i, m in enumerate(m for m in mutants() if ONLY in m[2])
             if i % PARTS == PART or m[2] == 'planted']
-    counts, killers, alive = {}, {}, 0
+    counts, killers, alive, used = {}, {}, 0, set()
     # A check that fails anyway would kill them all.
     if killer := kill((FILES[0], open(f'{TOP}/{FILES[0]}').read()), 'none'):
         sys.exit(f'{killer} fails on the source as it is')
@@ -192,6 +193,7 @@ def main():
         for mutant, killer in zip(todo, pool.map(kill, todo, range(len(todo)))):
             name, line, kind, old, new, _ = mutant
             equivalent = known.get((name, old, new))
+            used.add((name, old, new))
             if killer == 'no build':
                 result = 'no build'
             elif killer:
@@ -209,6 +211,9 @@ def main():
                 alive += 1
                 print(f'{name}: {old}\n\t-> {new}\n\t{kind}, line {line + 1}', flush=True)
             counts[result] = counts.get(result, 0) + 1
+    for name, old, new in known.keys() - used if PARTS == 1 and not ONLY else ():
+        alive += 1
+        print(f'equivalent, but no mutant any more: {name}: {old}\n\t-> {new}')
     made = len(todo) - counts.get('no build', 0)
     print(', '.join(f'{k}: {n}' for k, n in sorted(killers.items())))
     print(f'{made} mutants: {counts.get("killed", 0)} killed, {counts.get("equivalent", 0)} '

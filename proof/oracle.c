@@ -72,7 +72,7 @@ static void add_slot(u64 gpa, u64 size)
 	struct model_slot *m = &slots[model.nr];
 	uintptr_t kva;
 
-	if (model.nr == MAX_SLOTS || !size || gpa > U64_MAX - size)
+	if (model.nr == MAX_SLOTS || !size || gpa > U64_MAX - size || size >= UINTPTR_MAX)
 		return;
 	if (model.nr && (wide)gpa < slot_end(m - 1))
 		return;
@@ -81,7 +81,7 @@ static void add_slot(u64 gpa, u64 size)
 	else
 		kva = rnd() >> below(60);
 	if (chance(70))
-		kva = (kva & ~4095UL) | (gpa & 4095);
+		kva = (kva & ~(uintptr_t)4095) | (gpa & 4095);
 	if (!kva || kva > UINTPTR_MAX - size)
 		kva = 1 + below(UINTPTR_MAX - size);
 	m->slot = (struct virtio_mem_xlate_slot){

@@ -23,7 +23,7 @@ for arg; do
 	*) die "unknown argument $arg (--help shows them)" ;;
 	esac
 done
-need gcc clang-14
+need gcc gcc-multilib clang-14
 echo "oracle: tables against a model, seed $seed (log: $LOG)"
 : >"$LOG"
 cd "$BUILD"
@@ -42,10 +42,12 @@ parts() {
 }
 
 tables() {
-	./oracle "$seed" $(($2 * tables / $3)) $((($2 + 1) * tables / $3 - $2 * tables / $3)) "$1"
+	"./$program" "$seed" $(($2 * tables / $3)) $((($2 + 1) * tables / $3 - $2 * tables / $3)) "$1"
 }
 
 random() {
+	local program=$1
+
 	parts tables "$queries" &&
 		cat "$LOG".part* | sed -nE 's/.*: ([0-9]+) queries of ([0-9]+) tables, ([0-9]+) hit.*/\1 \2 \3/p' |
 		awk '{ q += $1; t += $2; h += $3 }
@@ -64,7 +66,10 @@ exhaustive() {
 tables=20000 queries=1000 one=6 two=5
 [ -z "$full" ] || tables=100000 queries=10000 one=8 two=6
 compile gcc oracle oracle.c -O2
-check "random tables" random
+check "random tables" random oracle
+compile clang-14 oracle-32 oracle.c -O2 -m32
+tables=$((tables / 10))
+check "random tables on a 32-bit host" random oracle-32
 check "all tables of 1 slot, words of $one bits" exhaustive 1 "$one"
 check "all tables of 2 slots, words of $two bits" exhaustive 2 "$two"
 verdict oracle

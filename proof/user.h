@@ -37,7 +37,7 @@ typedef int64_t s64;
 
 #define U32_MAX UINT32_MAX
 #define U64_MAX ((u64)~(u64)0)
-#define BITS_PER_LONG 64
+#define BITS_PER_LONG (8 * __SIZEOF_LONG__)
 
 #define noinline __attribute__((noinline))
 #ifdef COVERAGE		/* each function once, so that all its branches can be taken */
@@ -90,7 +90,7 @@ typedef int64_t s64;
 /* x86's, so that user space times and tests what ships. */
 static inline unsigned long array_index_mask_nospec(unsigned long index, unsigned long size)
 {
-#ifdef __x86_64__
+#if defined(__x86_64__) || defined(__i386__)
 	unsigned long mask;
 
 	__asm__ volatile ("cmp %1,%2; sbb %0,%0" : "=r" (mask) : "g" (size), "r" (index) : "cc");
