@@ -25,8 +25,9 @@ compile() {
 	shift 3
 
 	empty_headers "$BUILD/include"
-	"$cc" -std=gnu11 -Wall -Wextra -Wno-unused-function -Wno-sign-compare -Wno-unused-parameter -g \
-		-idirafter "$BUILD/include" -I"$TREE" -include "$TOP/proof/user.h" \
+	"$cc" -std=gnu11 -Wall -Wextra -Wno-unused-function -Wno-sign-compare \
+		-Wno-unused-parameter -g -idirafter "$BUILD/include" \
+		-idirafter /usr/include/x86_64-linux-gnu -I"$TREE" -include "$TOP/proof/user.h" \
 		"$@" -o "$out" "$TOP/proof/$source" -lpthread
 }
 

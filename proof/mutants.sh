@@ -6,7 +6,7 @@
 # third of the mutants, and all planted bugs.  20 minutes for all on 2 idle cores.
 . "$(dirname "$0")/build.sh"
 
-need gcc gcc-multilib clang-14 libclang-rt-14-dev python3 git
+need gcc lib32gcc-12-dev libc6-dev-i386 clang-14 libclang-rt-14-dev python3 git
 echo "mutants: ${1:-all}, part ${PART:-0/1} (log: $LOG)"
 : >"$LOG"
 empty_headers "$BUILD/include"

@@ -23,7 +23,7 @@ for arg; do
 	*) die "unknown argument $arg (--help shows them)" ;;
 	esac
 done
-need gcc gcc-multilib clang-14
+need gcc lib32gcc-12-dev libc6-dev-i386 clang-14
 echo "oracle: tables against a model, seed $seed (log: $LOG)"
 : >"$LOG"
 cd "$BUILD"
