@@ -577,27 +577,51 @@ static void register_without_memory(struct kunit *test)
 		virtio_mem_xlate_unregister(xlate);
 	} while (!left && nth < 100);
 	KUNIT_EXPECT_GE(test, injected, 4);	/* table, context, owner's name, list */
+	kunit_info(test, "register: failed for %u allocations\n", injected);
 	KUNIT_EXPECT_FALSE(test, IS_ERR(xlate));
 }
+
+static const struct {
+	const char *name;
+	int (*update)(struct virtio_mem_xlate *xlate, const struct virtio_mem_xlate_slot *slots,
+		      unsigned int nr_slots);
+} allocating_updates[] = {
+	{ "add", virtio_mem_xlate_add },
+	{ "replace", virtio_mem_xlate_replace },
+};
 
 static void update_without_memory(struct kunit *test)
 {
 	const struct virtio_mem_xlate_slot more = SLOT(0x9000, 0x1000, 0x109000, R);
 	struct virtio_mem_xlate *xlate = register_for_test(test, base, ARRAY_SIZE(base));
-	int ret;
+	unsigned int i;
 
-	fail_from(test, 1);
-	ret = virtio_mem_xlate_add(xlate, &more, 1);
-	KUNIT_EXPECT_EQ(test, fail_no_more(test), 0);
-	KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
-	EXPECT_BASE(test, xlate);
-	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, more.gpa), ERR_PTR(-EFAULT));
+	for (i = 0; i < ARRAY_SIZE(allocating_updates); i++) {
+		unsigned int nth = 0, left, injected = 0;
+		int ret;
 
-	fail_from(test, 1);
-	ret = virtio_mem_xlate_replace(xlate, &more, 1);
-	KUNIT_EXPECT_EQ(test, fail_no_more(test), 0);
-	KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
-	EXPECT_BASE(test, xlate);
+		do {
+			fail_from(test, ++nth);
+			ret = allocating_updates[i].update(xlate, &more, 1);
+			left = fail_no_more(test);
+			if (!ret) {
+				KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, more.gpa), more.kva);
+				ret = virtio_mem_xlate_replace(xlate, base, ARRAY_SIZE(base));
+				KUNIT_EXPECT_EQ(test, ret, 0);
+				continue;
+			}
+			KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
+			KUNIT_EXPECT_EQ(test, left, 0);
+			EXPECT_BASE(test, xlate);
+			KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, more.gpa),
+					    ERR_PTR(-EFAULT));
+			injected++;
+		} while (!left && nth < 100);
+		KUNIT_EXPECT_GT(test, left, 0);
+		KUNIT_EXPECT_GT(test, injected, 0);
+		kunit_info(test, "%s: failed for %u allocations\n", allocating_updates[i].name,
+			   injected);
+	}
 }
 
 /*
