@@ -9,8 +9,12 @@
 #include <linux/hrtimer.h>
 #include <linux/interrupt.h>
 #include <linux/kthread.h>
+#include <linux/moduleparam.h>
+#include <linux/random.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
 #include "helpers.h"
@@ -22,6 +26,10 @@
 #define SIZE	0x100
 /* How long the tests that need a race look for one. */
 #define RACE_MS	(IS_ENABLED(CONFIG_SMP) ? 2000 : 300)
+
+static ulong race_updates;
+module_param(race_updates, ulong, 0444);
+MODULE_PARM_DESC(race_updates, "how many updates readers_against_everything does, in 4 minutes at most");
 
 static struct virtio_mem_xlate_slot slot_of(void *kva)
 {
@@ -518,6 +526,7 @@ struct race {
 	void (*update)(struct race *race, unsigned int updater);
 	unsigned int nr_updaters;
 	void *private;
+	unsigned long nr_updates;	/* to wait for */
 
 	atomic_t next_updater;
 	bool stop;
@@ -578,6 +587,8 @@ static void race_run(struct kunit *test, struct race *race)
 	msleep(RACE_MS);
 	for (i = 0; i < 200 && race_is_young(race); i++)
 		msleep(100);	/* the machine is busy */
+	for (i = 0; i < 2400 && atomic_long_read(&race->updates) < race->nr_updates; i++)
+		msleep(100);
 	KUNIT_EXPECT_FALSE(test, race_is_young(race));
 	WRITE_ONCE(race->stop, true);
 	for (i = 0; i < nr; i++) {
@@ -741,6 +752,183 @@ static void readers_against_add_and_remove(struct kunit *test)
 	};
 
 	race_run(test, &race);
+}
+
+/*
+ * All at once, so that there are as many updates as can be: places that each
+ * updater has for itself, where it replaces the table and now and then the
+ * context, and one that all the others add to and remove from.  The words of a
+ * slot hold its number, which is one for the two slots of a table.
+ */
+#define NR_PLACES	9	/* the last is the shared one */
+#define NR_SHARERS	24
+#define NR_MANY		600	/* slots of a table that takes some pages */
+
+struct place {
+	spinlock_t lock;	/* guards @xlate, not what is behind it */
+	struct virtio_mem_xlate *xlate;
+	u64 *memory;
+	u64 number;
+};
+
+struct everything {
+	struct place places[NR_PLACES];
+	struct virtio_mem_xlate_slot many[NR_MANY];
+};
+
+static u64 *numbered(u64 number, bool vmapped)
+{
+	u64 *memory = vmapped ? vmalloc(2 * SIZE) : kmalloc(2 * SIZE, GFP_KERNEL);
+	unsigned int i;
+
+	for (i = 0; memory && i < 2 * MARKERS; i++)
+		memory[i] = number;
+	return memory;
+}
+
+static void numbered_free(u64 *memory)
+{
+	if (memory)
+		memset(memory, MARKER_POISON & 0xff, 2 * SIZE);
+	kvfree(memory);
+}
+
+/* The number that all of a slot holds; 0 if there is no slot, or it does not. */
+static u64 read_number(struct race *race, struct virtio_mem_xlate_view *view, u64 gpa)
+{
+	struct virtio_driver_range range = { gpa, SIZE };
+	struct virtio_device_range device;
+	const u64 *memory;
+	u64 number;
+	unsigned int i;
+	int err;
+
+	err = virtio_mem_xlate_range(view, range, R, &device);
+	if (err) {
+		if (err != -EFAULT)
+			atomic_long_inc(&race->bad);
+		return 0;
+	}
+	memory = virtio_device_range_array(device, u64, MARKERS);
+	number = READ_ONCE(memory[0]);
+	for (i = 1; i < MARKERS; i++)
+		if (READ_ONCE(memory[i]) != number)
+			atomic_long_inc(&race->bad);
+	if (!number || number == MARKER_POISON)
+		atomic_long_inc(&race->bad);
+	atomic_long_inc(&race->seen);
+	return number;
+}
+
+static void read_everything(struct race *race)
+{
+	struct everything *all = race->private;
+	u32 random = get_random_u32();
+	struct place *place = &all->places[random % NR_PLACES];
+	bool shared = place == &all->places[NR_PLACES - 1];
+	u64 gpa = shared ? GPA * (1 + (random >> 8) % NR_SHARERS) : GPA, a, b;
+	struct virtio_mem_xlate *xlate;
+	struct virtio_mem_xlate_view view;
+	unsigned int i;
+
+	spin_lock(&place->lock);
+	xlate = virtio_mem_xlate_get(place->xlate);
+	spin_unlock(&place->lock);
+	virtio_mem_xlate_read_lock(xlate, &view);
+	a = read_number(race, &view, gpa);
+	if (random >> 28 == 0)
+		usleep_range(50, 200);	/* a holder may sleep */
+	for (i = 0; i < 4; i++) {
+		b = read_number(race, &view, shared ? gpa : GPA + SIZE);
+		if (a != b || (shared && a && a != gpa))
+			atomic_long_inc(&race->bad);
+	}
+	virtio_mem_xlate_read_unlock(&view);
+	virtio_mem_xlate_put(xlate);
+	if (random >> 30 == 0)
+		usleep_range(50, 100);	/* or updaters would get no processor */
+}
+
+static void update_shared(struct race *race, struct place *place, u64 gpa, u32 random)
+{
+	struct virtio_mem_xlate_slot slot = { GPA, SIZE, numbered(gpa, random % 64 == 0), RW };
+
+	slot.gpa = gpa;
+	if (!slot.kva || virtio_mem_xlate_add(place->xlate, &slot, 1) ||
+	    virtio_mem_xlate_remove(place->xlate, gpa, SIZE))
+		atomic_long_inc(&race->bad);
+	atomic_long_inc(&race->updates);	/* beside the one that is counted anyway */
+	numbered_free(slot.kva);
+}
+
+static void update_everything(struct race *race, unsigned int updater)
+{
+	struct everything *all = race->private;
+	struct place *place = &all->places[min(updater, NR_PLACES - 1U)];
+	u32 random = get_random_u32();
+	struct virtio_mem_xlate_slot slots[2];
+	struct virtio_mem_xlate *old, *new;
+	u64 *memory;
+
+	if (updater >= NR_PLACES - 1) {
+		update_shared(race, place, GPA * (updater - NR_PLACES + 2), random);
+		return;
+	}
+	memory = numbered(++place->number, random % 64 == 0);
+	if (!memory) {
+		atomic_long_inc(&race->bad);
+		return;
+	}
+	slots[0] = (struct virtio_mem_xlate_slot){ GPA, SIZE, memory, RW };
+	slots[1] = (struct virtio_mem_xlate_slot){ GPA + SIZE, SIZE, memory + MARKERS, RW };
+	if (random >> 28 == 0) {
+		new = virtio_mem_xlate_register(slots, 2);
+		if (IS_ERR(new)) {
+			atomic_long_inc(&race->bad);
+			numbered_free(memory);
+			return;
+		}
+		spin_lock(&place->lock);
+		old = place->xlate;
+		place->xlate = new;
+		spin_unlock(&place->lock);
+		virtio_mem_xlate_unregister(old);
+	} else if (virtio_mem_xlate_replace(place->xlate, slots, 2) ||
+		   (random >> 24 == 0xff &&
+		    (virtio_mem_xlate_add(place->xlate, all->many, NR_MANY) ||
+		     virtio_mem_xlate_remove(place->xlate, all->many[0].gpa, SIZE)))) {
+		atomic_long_inc(&race->bad);
+	}
+	numbered_free(place->memory);
+	place->memory = memory;
+}
+
+static void readers_against_everything(struct kunit *test)
+{
+	struct everything *all = kunit_kzalloc(test, sizeof(*all), GFP_KERNEL);
+	struct race race = {
+		.read = read_everything,
+		.update = update_everything,
+		.nr_updaters = NR_PLACES - 1 + NR_SHARERS,
+		.private = all,
+		.nr_updates = race_updates,
+	};
+	void *memory = filled(test);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, all);
+	for (i = 0; i < NR_MANY; i++)
+		all->many[i] = (struct virtio_mem_xlate_slot){ GPA * (i + 2), SIZE, memory, RW };
+	for (i = 0; i < NR_PLACES; i++) {
+		spin_lock_init(&all->places[i].lock);
+		all->places[i].xlate = virtio_mem_xlate_register(NULL, 0);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, all->places[i].xlate);
+	}
+	race_run(test, &race);
+	for (i = 0; i < NR_PLACES; i++) {
+		virtio_mem_xlate_unregister(all->places[i].xlate);
+		numbered_free(all->places[i].memory);
+	}
 }
 
 /*
@@ -915,6 +1103,7 @@ static struct kunit_case lifetime_cases[] = {
 	KUNIT_CASE(nothing_stale_on_any_cpu),
 	KUNIT_CASE(readers_against_replace),
 	KUNIT_CASE(readers_against_add_and_remove),
+	KUNIT_CASE(readers_against_everything),
 	KUNIT_CASE(copy_from_does_not_tear),
 	KUNIT_CASE(copy_to_does_not_tear),
 	KUNIT_CASE(range_flipped_while_read),
