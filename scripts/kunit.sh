@@ -5,7 +5,8 @@
 
 usage() {
 	cat <<'END'
-usage: kunit.sh [--checkers] [--arch=ARCH] [--coverage] [--args=ARG]... VERSION [SUITE]
+usage: kunit.sh [--checkers] [--arch=ARCH] [--kcsan] [--coverage] [--build] [--args=ARG]...
+                VERSION [SUITE]
 
 Runs the KUnit suites on the kernel of Debian's linux-source-VERSION (6.12 or
 6.1) and prints what passed; exits with 0 only if something ran and all of it did.
@@ -13,6 +14,8 @@ Runs the KUnit suites on the kernel of Debian's linux-source-VERSION (6.12 or
   --checkers      with KASAN, UBSAN and lock debugging (always so on x86_64)
   --arch=ARCH     x86_64: four processors in QEMU, instead of user-mode Linux's
                   one; or arm64, s390x or i386: two
+  --kcsan         on x86_64: with KCSAN instead of KASAN
+  --build         only build, and print the kernel's folder last
   --coverage      on 6.12: also print which lines of the core the suites reach
   --args=ARG      add to the kernel's command line, such as
                   virtio_mem_xlate_kunit.seed=1
@@ -20,11 +23,13 @@ Runs the KUnit suites on the kernel of Debian's linux-source-VERSION (6.12 or
 END
 }
 
-arch=um cross='' checkers='' coverage='' version='' suite='' args=()
+arch=um cross='' checkers='' kcsan='' coverage='' only_build='' version='' suite='' args=()
 for arg; do
 	case $arg in
 	--checkers) checkers=1 ;;
+	--kcsan) kcsan=1 ;;
 	--coverage) coverage=1 ;;
+	--build) only_build=1 ;;
 	--arch=um | --arch=x86_64 | --arch=arm64 | --arch=s390x | --arch=i386) arch=${arg#*=} ;;
 	--args=*) args+=("--kernel_args=${arg#*=}") ;;
 	--help | -h) usage; exit ;;
@@ -43,7 +48,13 @@ x86_64)
 	need qemu-system-x86
 	config+=(--arch=x86_64 "--kunitconfig=$TOP/kunit/x86_64.config")
 	args+=("--qemu_args=-smp 4 -cpu max")
-	checkers=1
+	if [ -n "$kcsan" ]; then
+		name=kunit-x86_64-kcsan-$version
+		config+=("--kunitconfig=$TOP/kunit/kcsan.config")
+	else
+		checkers=1
+		config+=("--kunitconfig=$TOP/kunit/kasan.config")
+	fi
 	;;
 arm64)
 	need qemu-system-arm gcc-aarch64-linux-gnu
@@ -66,6 +77,7 @@ i386)
 	args+=("--qemu_args=-smp 2")
 	;;
 um)
+	[ -z "$kcsan" ] || die "--kcsan needs --arch=x86_64"
 	[ -z "$checkers$coverage" ] || [ "$version" = 6.1 ] ||
 		config+=(--kconfig_add=CONFIG_DEBUG_ATOMIC_SLEEP=y)
 	;;
@@ -182,6 +194,11 @@ export CCACHE_BASEDIR=$home CCACHE_NOHASHDIR=1 CCACHE_DIR=${CCACHE_DIR:-$CACHE/c
 rm -f "$build.json" "$build/test.log" "$log"
 echo "$name: building and running, log: $log"
 "$TOP/scripts/graft.sh" "$source" "$graft"
+if [ -n "$only_build" ]; then
+	kunit build || { tail -n 20 "$log"; die "no kernel; see $log"; }
+	echo "$build"
+	exit
+fi
 status=0
 if [ -n "$coverage" ]; then run_for_coverage; else run; fi || status=$?
 

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Canaries: one bug for each checker of a debug kernel, planted on demand.  That a
+ * checker reports nothing means something where it has just reported its canary:
+ * scripts/debug-kernels.sh writes each name to the parameter, and looks.
+ */
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/kmemleak.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "../virtio_mem_xlate.h"
+
+#define SIZE	0x1000
+
+static u8 see(struct virtio_mem_xlate *xlate, u64 gpa)
+{
+	CLASS(virtio_mem_xlate_view, view)(xlate);
+	struct virtio_device_range device;
+
+	if (virtio_mem_xlate_range(&view, (struct virtio_driver_range){ gpa, 1 },
+				   VIRTIO_MEM_XLATE_READ, &device))
+		return 0;
+	return READ_ONCE(*virtio_device_range_ptr(device, u8));
+}
+
+/* KASAN: the owner frees what is still in the table. */
+static void canary_kasan(void)
+{
+	struct virtio_mem_xlate_slot slot = { 0, SIZE, kmalloc(SIZE, GFP_KERNEL),
+					      VIRTIO_MEM_XLATE_RW };
+	struct virtio_mem_xlate *xlate = virtio_mem_xlate_register(&slot, 1);
+
+	kfree(slot.kva);
+	if (IS_ERR(xlate))
+		return;
+	see(xlate, SIZE / 2);
+	virtio_mem_xlate_unregister(xlate);
+}
+
+/* KASAN_VMALLOC: a slot that is longer than its memory. */
+static void canary_vmalloc(void)
+{
+	struct virtio_mem_xlate_slot slot = { 0, SIZE, vmalloc(SIZE - 64), VIRTIO_MEM_XLATE_RW };
+	struct virtio_mem_xlate *xlate = virtio_mem_xlate_register(&slot, 1);
+
+	if (!IS_ERR(xlate)) {
+		see(xlate, SIZE - 1);
+		virtio_mem_xlate_unregister(xlate);
+	}
+	vfree(slot.kva);
+}
+
+/* DEBUG_ATOMIC_SLEEP: an update where nothing may sleep. */
+static void canary_sleep(void)
+{
+	struct virtio_mem_xlate *xlate = virtio_mem_xlate_register(NULL, 0);
+
+	if (IS_ERR(xlate))
+		return;
+	preempt_disable();
+	virtio_mem_xlate_remove(xlate, 0, 1);
+	preempt_enable();
+	virtio_mem_xlate_unregister(xlate);
+}
+
+/* PROVE_RCU: what RCU guards, read outside of it. */
+static void canary_rcu(void)
+{
+	static int __rcu *pointer;
+
+	rcu_dereference(pointer);
+}
+
+/* PROVE_LOCKING: two locks, in both orders. */
+static void canary_lockdep(void)
+{
+	static DEFINE_MUTEX(a);
+	static DEFINE_MUTEX(b);
+
+	mutex_lock(&a);
+	mutex_lock(&b);
+	mutex_unlock(&b);
+	mutex_unlock(&a);
+	mutex_lock(&b);
+	mutex_lock(&a);
+	mutex_unlock(&a);
+	mutex_unlock(&b);
+}
+
+static void do_nothing(struct rcu_head *head)
+{
+}
+
+/* DEBUG_OBJECTS_RCU_HEAD: one head, twice. */
+static void canary_objects(void)
+{
+	static struct rcu_head head;
+
+	rcu_read_lock();
+	call_rcu(&head, do_nothing);
+	call_rcu(&head, do_nothing);
+	rcu_read_unlock();
+	rcu_barrier();
+}
+
+/* kmemleak: nobody has it any more. */
+static void canary_kmemleak(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 8; i++)	/* a stale register or stack may hide one */
+		memset(kmalloc(SIZE / 4, GFP_KERNEL), i, SIZE / 4);
+}
+
+/* KCSAN: a number that two write; and one that is published without a barrier. */
+struct race {
+	int plain, data, ready;
+	bool published;
+	struct completion done;
+};
+
+static noinline void publish(struct race *race, int data)
+{
+	race->data = data;
+	WRITE_ONCE(race->ready, data);	/* smp_store_release() is what it takes */
+}
+
+static int racer(void *data)
+{
+	struct race *race = data;
+	unsigned long end = jiffies + 3 * HZ;
+	int i, seen = 0;
+
+	while (time_before(jiffies, end)) {
+		for (i = 0; i < 1000; i++) {
+			if (!race->published)
+				race->plain++;
+			else if (smp_load_acquire(&race->ready) != seen)
+				seen = race->data;
+		}
+		cond_resched();
+	}
+	complete(&race->done);
+	return 0;
+}
+
+static void race_with(struct race *race)
+{
+	unsigned long end = jiffies + 2 * HZ;
+	struct task_struct *task;
+	int i, n = 0;
+
+	init_completion(&race->done);
+	task = kthread_run(racer, race, "canary");
+	if (IS_ERR(task))
+		return;
+	while (time_before(jiffies, end)) {
+		for (i = 0; i < 1000; i++) {
+			if (race->published)
+				publish(race, ++n);
+			else
+				race->plain++;
+		}
+		cond_resched();
+	}
+	wait_for_completion(&race->done);
+}
+
+static void canary_kcsan(void)
+{
+	static struct race race;
+
+	race_with(&race);
+}
+
+static void canary_barrier(void)
+{
+	static struct race race = { .published = true };
+
+	race_with(&race);
+}
+
+static const struct {
+	const char *name;
+	void (*plant)(void);
+} canaries[] = {
+	{ "kasan", canary_kasan }, { "vmalloc", canary_vmalloc }, { "sleep", canary_sleep },
+	{ "rcu", canary_rcu }, { "lockdep", canary_lockdep }, { "objects", canary_objects },
+	{ "kmemleak", canary_kmemleak }, { "kcsan", canary_kcsan }, { "barrier", canary_barrier },
+};
+
+static int canary_set(const char *name, const struct kernel_param *param)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(canaries); i++) {
+		if (sysfs_streq(name, canaries[i].name)) {
+			canaries[i].plant();
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static const struct kernel_param_ops canary_ops = { .set = canary_set };
+
+module_param_cb(canary, &canary_ops, NULL, 0200);
+MODULE_PARM_DESC(canary, "plants the bug of this name");

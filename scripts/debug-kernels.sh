@@ -1,0 +1,224 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Readers against updates on kernels that look for mistakes; see usage().
+. "$(dirname "$0")/boot.sh"
+
+usage() {
+	cat <<'END'
+usage: debug-kernels.sh [A | B | user]... [--updates=N]
+
+Boots two kernels in QEMU that are built to complain.  In each, first every bug of
+kunit/canary.c is planted and must be reported; then the KUnit suites run, with N
+updates against readers (100000), on
+
+  A  2, 4 and 8 processors: KASAN, also of vmalloc, lockdep, PROVE_RCU,
+     DEBUG_ATOMIC_SLEEP, DEBUG_OBJECTS_RCU_HEAD, kmemleak, failing allocations
+  B  2 and 4 processors: KCSAN, strict, with weak memory
+
+and no report may be seen.  On A, also the tests of user memory, which must reach
+all of virtio_mem_xlate_user.c: `user' alone is that.  15 minutes on 2 idle cores,
+30 on a new machine.
+END
+}
+
+kernels=() updates=100000
+for arg; do
+	case $arg in
+	A | B | user) kernels+=("$arg") ;;
+	--updates=*) updates=${arg#*=} ;;
+	--help | -h) usage; exit ;;
+	*) die "unknown argument $arg (--help shows them)" ;;
+	esac
+done
+case $updates in '' | *[!0-9]*) die "--updates=$updates is no number" ;; esac
+[ ${#kernels[@]} -gt 0 ] || kernels=(A user B)
+need qemu-system-x86 busybox-static cpio gcc libc6-dev python3
+
+# What each checker says of its canary.
+declare -A says=(
+	[kasan]='KASAN: slab-use-after-free in see'
+	[vmalloc]='KASAN: vmalloc-out-of-bounds in see'
+	[sleep]='sleeping function called from invalid context'
+	[rcu]='suspicious rcu_dereference_check'
+	[objects]='ODEBUG: activate active'
+	[kmemleak]='unreferenced object'
+	[lockdep]='possible circular locking dependency'
+	[kcsan]='KCSAN: data-race in .*race'
+	[barrier]='KCSAN: data-race in .*(publish|racer)'
+)
+passed=0 failed=0
+
+# result RC NAME: counts, and prints.
+result() {
+	if [ "$1" = 0 ]; then
+		passed=$((passed + 1))
+		echo "ok      $2"
+	else
+		failed=$((failed + 1))
+		echo "not ok  $2"
+	fi
+}
+
+# start KERNEL-FOLDER LOG CPUS PARAMETER... <what the guest runs; $files go along
+files=()
+start() {
+	local build=$1 log=$2 cpus=$3 root initrd try
+	shift 3
+
+	root=$(mktemp -d)
+	mkdir -p "$root"/{bin,proc,sys,dev,tmp}
+	# This machine has no way to power off, and -no-reboot ends QEMU as well.
+	sed 's/^poweroff -f/reboot -f/' "$TOP/scripts/guest/init" >"$root/init"
+	chmod +x "$root/init"
+	cp /bin/busybox "${files[@]}" "$root/bin"
+	ln -s busybox "$root/bin/sh"
+	: >"$root/modules"
+	{
+		cat <<'END'
+mount -t debugfs none /sys/kernel/debug
+# What has not changed since the first scan, and is old enough, is reported.
+leaks() {
+	sleep 6
+	echo scan >/sys/kernel/debug/kmemleak
+	sleep 6
+	echo scan >/sys/kernel/debug/kmemleak
+	cat /sys/kernel/debug/kmemleak
+}
+END
+		cat
+	} >"$root/run"
+	initrd=$(mktemp)
+	(cd "$root" && find . | cpio -o -H newc --quiet) >"$initrd"
+	rm -r "$root"
+	# QEMU's int3 bug: see scripts/boot.sh.
+	for try in 1 2 3; do
+		BOOT_APPEND="panic_on_warn=0 loglevel=7 kasan_multi_shot $*" boot_once "$log" 560 \
+			"$build/arch/x86/boot/bzImage" "$initrd" -smp "$cpus" -m 3G
+		grep -q 'int3: 0000 \[' "$log" || break
+	done
+	rm "$initrd"
+	grep -q '^RESULT rc=0$' "$log" && ! grep -q '^RESULT qemu=' "$log"
+}
+
+# ours BUILD LOG: prints LOG without what KCSAN reports of others, as the kernel has
+# races of its own: a report is ours if it names a function of ours.
+ours() {
+	nm --defined-only "$1"/drivers/virtio_mem_xlate/{,kunit/}*.o | awk '$2 ~ /[tT]/ { print $3 }' |
+		awk 'NR == FNR { ours[$1]; next }
+			/^(\[[^]]*\] )?====/ { if (in_report && mine) printf "%s", report
+				in_report = mine = 0; report = ""; next }
+			/BUG: KCSAN:/ { in_report = 1 }
+			!in_report { print; next }
+			{ report = report $0 "\n"; line = $0; gsub(/[^A-Za-z0-9_]+/, " ", line)
+				n = split(line, word, " ")
+				for (i = 1; i <= n; i++) if (word[i] in ours) mine = 1 }
+			END { if (in_report) printf "%s", report }' - "$2"
+}
+
+canaries() {
+	local kernel=$1 build=$2 log=$3 name missing=0
+	shift 3
+
+	start "$build" "$log" 2 kunit.filter_glob=none <<END || { tail -n 15 "$log"; return 1; }
+cd /sys/module/virtio_mem_xlate_kunit/parameters
+for name in $*; do
+	echo "canary \$name" >/dev/kmsg
+	echo \$name >canary
+	if [ \$name = kmemleak ]; then
+		leaks
+	fi
+done
+END
+	for name; do
+		if sed -nE "/(^|\] )canary $name\$/,/(^|\] )canary /p" "$log" | grep -qE "${says[$name]}"; then
+			result 0 "$kernel: canary $name is reported"
+		else
+			result 1 "$kernel: canary $name is not reported; see $log"
+			missing=1
+		fi
+	done
+	return "$missing"
+}
+
+# Prints the counts; fails for a report, a case that failed or too little done.
+suites() {
+	local build=$1 log=$2 cpus=$3 done
+
+	start "$build" "$log" "$cpus" 'kunit.filter_glob=virtio_mem_xlate*' \
+		"virtio_mem_xlate_kunit.race_updates=$updates" <<'END' || { tail -n 15 "$log"; return 1; }
+[ ! -e /sys/kernel/debug/kmemleak ] || leaks
+END
+	ours "$build" "$log" >"$log.ours"
+	"$TOP/scripts/splat.sh" "$log.ours" | head -n 15 && [ "${PIPESTATUS[0]}" = 0 ] || return
+	if grep -E '^ *(\[[^]]*\])? *not ok ' "$log"; then
+		return 1
+	fi
+	done=$(sed -nE 's/.*readers_against_everything: .* ([0-9]+) updates$/\1/p' "$log")
+	[ "${done:-0}" -gt 1000 ] || { echo "only ${done:-no} updates; see $log"; return 1; }
+	sum=$((sum + done))
+	sed -nE 's/.*(readers_against_everything: .*)/	\1/p;s/.*_without_memory: (.*)/	\1/p' "$log"
+}
+
+# The tests of user memory, and what of it they reached.  No test may be skipped.
+user_memory() {
+	local build=$1 log=$2 tmp rc=0
+	local object=drivers/virtio_mem_xlate/virtio_mem_xlate_user
+
+	tmp=$(mktemp -d)
+	gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$tmp/test" \
+		"$TOP"/kunit/user/{main,helpers,contents,refuse,life,limit,stall,table,fault,bench}.c
+	files=("$tmp/test")
+	start "$build" "$log" 2 kunit.filter_glob=none secretmem.enable=1 <<'END' || rc=1
+mkdir /disk
+mount -t ramfs none /disk
+echo 64 >/proc/sys/vm/nr_hugepages
+rc=0
+/bin/test --quick contents refuse life limit leaks stall table faults || rc=$?
+echo "COUNTS OF LINES"
+for file in $(find /sys/kernel/debug/gcov -name 'virtio_mem_xlate_user.gcda'); do
+	base64 $file
+done
+echo "END OF COUNTS"
+exit $rc
+END
+	files=()
+	grep -aE '^(not ok|skip) |^	|fault injection' "$log" || :
+	sed -n '/^COUNTS OF LINES/,/^END OF COUNTS/p' "$log" | sed '1d;$d' | base64 -di >"$tmp/user.gcda"
+	cp "$build/$object.gcno" "$tmp/user.gcno"
+	(cd "$tmp" && gcov -b -c -j -t user.gcda >user.json 2>/dev/null) &&
+		python3 "$TOP/proof/coverage.py" virtio_mem_xlate_user.c -- "$tmp/user.json" || rc=1
+	rm -r "$tmp"
+	"$TOP/scripts/splat.sh" "$log" | head -n 15 && [ "${PIPESTATUS[0]}" = 0 ] || rc=1
+	! grep -q '^skip ' "$log" || rc=1
+	return "$rc"
+}
+
+for kernel in "${kernels[@]}"; do
+	case $kernel in
+	A | user) kcsan='' cpus='2 4 8' names='rcu lockdep objects sleep kmemleak kasan vmalloc' ;;
+	B) kcsan=--kcsan cpus='2 4' names='kcsan barrier lockdep' ;;
+	esac
+	log=$CACHE/debug-kernel-$kernel.log
+	echo "debug-kernels: building $kernel, 10 minutes when new (log: $log)"
+	build=$("$TOP/scripts/kunit.sh" --arch=x86_64 $kcsan --build 6.12 | tee "$log" | tail -n 1)
+	[ -f "$build/arch/x86/boot/bzImage" ] || die "no kernel $kernel; see $log"
+	if [ "$kernel" = user ]; then
+		rc=0
+		user_memory "$build" "$log" || rc=$?
+		result "$rc" "user memory on A: tests, and lines reached"
+		continue
+	fi
+	# shellcheck disable=SC2086 # a list
+	canaries "$kernel" "$build" "$log.canaries" $names || {
+		result 1 "$kernel: not run, as its checkers are not seen to work"
+		continue
+	}
+	sum=0
+	for n in $cpus; do
+		rc=0
+		suites "$build" "$log.$n" "$n" || rc=$?
+		result "$rc" "$kernel: all suites on $n processors, $sum updates so far"
+	done
+done
+echo "debug-kernels: $passed passed, $failed failed"
+[ "$failed" = 0 ]
