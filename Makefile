@@ -78,8 +78,18 @@ bench:
 proof:
 	@proof/run.sh
 
+fuzz:
+	@proof/fuzz.sh
+
+mutants:
+	@proof/mutants.sh
+
+debug-kernels:
+	@scripts/debug-kernels.sh
+
 coverage:
 	@scripts/kunit.sh --coverage 6.12
+	@proof/coverage.sh
 
 help:
 	@echo 'The two that do everything, from a fresh Debian 12 machine:'
@@ -98,17 +108,21 @@ help:
 	@echo '  clamp            - the clamps against speculation, in the object code'
 	@echo '  kunit            - the KUnit suites in UML (KERNEL=6.12 or 6.1)'
 	@echo '  kunit-smp        - the same on 4 CPUs in QEMU, with KASAN and lockdep'
-	@echo '  coverage         - lines that the suites reach, in UML'
+	@echo '  coverage         - lines that the suites reach, in UML, and branches, in user space'
 	@echo
 	@echo 'Slower, or for a quiet machine:'
 	@echo '  demo-guests      - two stock QEMU/KVM guests on a cable, beside vhost-net (20 minutes)'
-	@echo '  check-all        - check, the four below it and htmldocs; 40 minutes more'
+	@echo '  check-all        - check, and all that follows but bench, some of it cut short'
 	@echo '  check-user       - user memory: all tests, on 6.1 and 6.12, in QEMU and in UML'
 	@echo '  check-arch       - the suites on arm64, s390x (big-endian) and i386, in QEMU'
 	@echo '  check-install    - install, upgrade, remove: by make, as a package, by dkms'
 	@echo '  check-kernels    - build for every kernel 6.1 and 6.12 that Debian has headers of'
 	@echo '  proof            - the oracle, all small tables, Frama-C, SPIN (proof/README)'
+	@echo '  fuzz             - 10^7 sequences of calls under ASan and UBSan, threads under TSan'
+	@echo '  mutants          - breaks the source in 500 places: does a check notice?'
+	@echo '  debug-kernels    - readers against updates under KASAN, lockdep, KCSAN and others'
 	@echo '  bench            - what a translation costs, against vhost, KVM and others'
 
 .PHONY: all modules modules_install deb htmldocs clean kdir demo demo-guests check check-all check-user lint \
-	clamp kunit kunit-smp coverage check-arch check-install check-kernels bench proof help
+	clamp kunit kunit-smp coverage check-arch check-install check-kernels bench proof fuzz mutants \
+	debug-kernels help

@@ -8,7 +8,7 @@
 # What all the steps need, so that who is not root is told once.
 need gcc make perl python3 git kmod cpio xz-utils bc bison flex libelf-dev libssl-dev \
 	binutils ccache sparse lcov qemu-system-x86 busybox-static gcc-aarch64-linux-gnu gnuplot-nox libc6-dev e2fsprogs \
-	clang-14 frama-c-base why3 cvc4 z3 spin \
+	lib32gcc-12-dev libc6-dev-i386 clang-14 libclang-rt-14-dev frama-c-base why3 cvc4 z3 spin \
 	linux-source-6.12 linux-source-6.1 linux-headers-6.12-amd64 linux-headers-amd64
 
 steps=(
@@ -21,14 +21,26 @@ steps=(
 	"kunit.sh --arch=x86_64 6.12"
 	"kunit.sh --coverage 6.12"
 	"../bench/run.sh --short"
-	"../proof/run.sh --short"
-	"user.sh --quick --qemu 6.12"
-	"user.sh --quick --qemu 6.1"
+	"../proof/coverage.sh"
+	"debug-kernels.sh user"
 )
 if [ "${1:-}" = --all ]; then
 	need dkms python3-sphinx qemu-system-arm qemu-system-misc gcc-s390x-linux-gnu
-	steps+=("user.sh 6.12" "user.sh 6.1" "install.sh" "htmldocs.sh" "kernels.sh"
-		"kunit.sh --arch=arm64 6.12" "kunit.sh --arch=s390x 6.12" "kunit.sh --arch=i386 6.12")
+	export PART=0/3		# of the mutants
+	steps+=(
+		"../proof/run.sh"
+		"../proof/fuzz.sh --short"
+		"../proof/mutants.sh"
+		"debug-kernels.sh --updates=30000 A B"
+		"user.sh 6.12" "user.sh 6.1" "install.sh" "htmldocs.sh" "kernels.sh"
+		"kunit.sh --arch=arm64 6.12" "kunit.sh --arch=s390x 6.12" "kunit.sh --arch=i386 6.12"
+	)
+else
+	steps+=(
+		"../proof/run.sh --short"
+		"user.sh --quick --qemu 6.12"
+		"user.sh --quick --qemu 6.1"
+	)
 fi
 passed=0 failed=0
 LOGS=$CACHE/check
