@@ -16,7 +16,7 @@
 #define CONTEXTS 3
 #define SLOTS 96
 #define VIEWS 4
-#define ARENA 2048
+#define ARENA 3072
 
 struct context {
 	struct virtio_mem_xlate *xlate;		/* or NULL */
@@ -194,14 +194,14 @@ static unsigned int some_slots(struct virtio_mem_xlate_slot *slots)
 		unsigned int b = byte();
 		u64 size = 1 + b % 16;
 
-		if (b % 32 == 31)
-			size = 512;
+		if (b % 32 == 31)	/* has a whole bucket, of the least size */
+			size = 2048;
 		if (b & 32)
 			gpa += byte() % 8;
 		if (b & 64)
 			kva = byte() * 4;
 		if (kva + size > ARENA)
-			kva = 0;
+			kva = size < 2048 ? 0 : gpa & 7;
 		slots[i] = (struct virtio_mem_xlate_slot){ gpa, size, arena + kva, 3 };
 		if (b & 128)
 			slots[i].access = 1 + byte() % 3;
@@ -287,7 +287,7 @@ static void load(struct context *context, unsigned int kind)
 	const struct virtio_mem_xlate_slot *from = slots;
 	long objects = live_objects;
 	bool keep = kind == 2;
-	int want, ret;
+	int want, ret, failing;
 
 	if (!context->xlate && kind)
 		return;
@@ -311,7 +311,8 @@ static void load(struct context *context, unsigned int kind)
 	}
 	if (kind && !context->registered)
 		want = -ENODEV;
-	fail_allocation = pick(8) ? 0 : 1 + pick(6);
+	failing = pick(8) ? 0 : 1 + pick(6);
+	fail_allocation = failing;
 	updating = kind ? context : NULL;
 	if (kind) {
 		ret = keep ? virtio_mem_xlate_add(context->xlate, from, n) :
@@ -327,8 +328,8 @@ static void load(struct context *context, unsigned int kind)
 		}
 	}
 	updating = NULL;
-	if (ret == -ENOMEM)
-		expect(!fail_allocation);
+	if (failing && !fail_allocation)
+		expect(ret == -ENOMEM);
 	else
 		expect(ret == want);
 	fail_allocation = 0;
@@ -449,6 +450,8 @@ static struct virtio_driver_range some_range(const struct held *h)
 		const struct virtio_mem_xlate_slot *slot = &h->slots[pick(h->nr)].slot;
 
 		range.start = slot->gpa + (pick(2) ? 0 : pick(24) - 4);
+		if (slot->size >= 2048 && pick(2))
+			range.start += 1024;
 		if (pick(2))
 			range.len = 1 << pick(5);
 	}
