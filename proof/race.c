@@ -12,8 +12,8 @@
 
 #define READERS 3
 #define UPDATERS 2
-#define SIZE 64		/* of a slot, and of the memory behind it */
-#define GPA(updater, i) ((((u64)(updater) + 1) << 10) + (u64)(i) * SIZE)	/* near, for buckets */
+#define SIZE 1024	/* of a slot, and of the memory behind it: a bucket, at least */
+#define GPA(updater, i) ((((u64)(updater) + 1) * 8 + (i)) * SIZE)
 #define GOOD 0x600d600d600d600dULL
 #define POISON 0xdeaddeaddeaddeadULL
 
