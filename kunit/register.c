@@ -631,7 +631,7 @@ static void update_without_memory(struct kunit *test)
 static void remove_without_memory(struct kunit *test)
 {
 	struct virtio_mem_xlate *xlate;
-	unsigned int i;
+	unsigned int i, left;
 	int ret;
 
 	xlate = virtio_mem_xlate_register(base, ARRAY_SIZE(base));
@@ -639,13 +639,16 @@ static void remove_without_memory(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(base) - 1; i++) {
 		fail_from(test, 1);
 		ret = virtio_mem_xlate_remove(xlate, base[i].gpa, base[i].size);
-		KUNIT_EXPECT_EQ(test, fail_no_more(test), 1);
+		left = fail_no_more(test);
+		/* What debugs objects makes some of its own. */
+		KUNIT_EXPECT_TRUE(test, left == 1 || IS_ENABLED(CONFIG_DEBUG_OBJECTS));
 		KUNIT_EXPECT_EQ(test, ret, 0);
 		KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, base[i].gpa), ERR_PTR(-EFAULT));
 	}
 	fail_from(test, 1);
 	virtio_mem_xlate_unregister(xlate);
-	KUNIT_EXPECT_EQ(test, fail_no_more(test), 1);
+	left = fail_no_more(test);
+	KUNIT_EXPECT_TRUE(test, left == 1 || IS_ENABLED(CONFIG_DEBUG_OBJECTS));
 }
 
 static struct kunit_case register_cases[] = {
