@@ -117,7 +117,7 @@ def kill(mutant, number):
                 if run(log, 300, [*cc[:-1], *CC, '-I.', '-o', cc[-1][:-2], source, '-lpthread'], cwd=folder):
                     killer = 'no build'
                     break
-            if run(log, 120, command, cwd=folder, preexec_fn=lambda: __import__('resource').setrlimit(
+            if run(log, 30, command, cwd=folder, preexec_fn=lambda: __import__('resource').setrlimit(
                     __import__('resource').RLIMIT_CORE, (0, 0))):
                 killer = check
                 break
