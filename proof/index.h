@@ -38,6 +38,7 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 				     unsigned int shift, unsigned int depth)
 {
 	long first = last_slot(table, low), last = last_slot(table, high), named, count;
+	long first_named = first < 0 ? 0 : first, starting = last - first_named + 1;
 	const struct xlate_slot *slot = &table->slots[first < 0 ? 0 : first];
 	const char *wrong = NULL;
 	unsigned long i, nr;
@@ -63,8 +64,10 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 		return NULL;
 	}
 	if (word_is_node(word)) {
-		if (depth == 8 || node_word_shift(word) >= shift)
+		if (depth >= NODE_DEPTH || node_word_shift(word) >= shift)
 			return "index: node too deep";
+		if (starting <= NODE_MIN_SLOTS)
+			return "index: node for few slots";
 		nr = 1UL << (shift - node_word_shift(word));
 		if (!node_word_offset(word) || node_word_offset(word) + nr > table->nr_words)
 			return "index: node outside the words";
@@ -91,6 +94,11 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 		first++;
 	if (last >= 0 && (named > first || last >= named + count))
 		return "index: word does not name the slots of its bucket";
+	if (depth < NODE_DEPTH && starting > NODE_MIN_SLOTS &&
+	    table->max_words - table->nr_words >= 1UL << min(shift, ilog2(starting * 5 / 4)))
+		return "index: no node, and room for one";
+	if (named < first_named)
+		return "index: word names slots before its bucket";
 	if (slots_word_order(word) && named + (1L << (slots_word_order(word) - 1)) > last)
 		return "index: word names slots that it need not";
 	return NULL;

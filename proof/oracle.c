@@ -160,7 +160,11 @@ static void make_slots(enum layout shape, unsigned int n)
 		for (i = 0, pos = 16 + below(64); i < n && pos < U64_MAX / 4; i++, pos += pos / 2)
 			add_slot(pos, 1 + below(7));
 		break;
-	case HALF:	/* one that is as large as a bucket can be */
+	case HALF:	/* one that is as large as a bucket can be, or as all there is room for */
+		if (chance(30)) {
+			add_slot(0, (table_max_words(1) / 4 * 3 + below(3)) << below(50));
+			break;
+		}
 		add_slot(0, pos = 1ULL << (63 - below(16)));
 		for (i = 1; i < n; i++, pos += size + below(3))
 			add_slot(pos, size = 1 + below(9));
