@@ -52,11 +52,20 @@ def body_lines(text):
             yield i
 
 
+def function(text, i):
+    """Whose body line @i is in."""
+    while text[i] != '{':
+        i -= 1
+    while not re.match(r'\w.*\(', text[i]):
+        i -= 1
+    return re.search(r'(\w+)\(', text[i]).group(1)
+
+
 def mutants():
     for name in FILES:
         text = open(f'{TOP}/{name}').read().split('\n')
         for i in body_lines(text):
-            line, new = text[i], []
+            line, new, where = text[i], [], f'{name} {function(text, i)}'
             for kind, pattern, to in RULES:
                 for m in re.finditer(pattern, line):
                     new.append((kind, line[:m.start()] + m.expand(to) + line[m.end():]))
@@ -67,7 +76,7 @@ def mutants():
                     new.append(('dropped check', f'{m.group(1)}0 && ({m.group(2)})){m.group(3) or ""}'))
             for kind, changed in new:
                 if changed != line:
-                    yield name, i, kind, line.strip(), changed.strip(), '\n'.join(
+                    yield where, i, kind, line.strip(), changed.strip(), '\n'.join(
                         text[:i] + [changed] + text[i + 1:])
     for what, name, old, to in PLANTED:
         text = open(f'{TOP}/{name}').read()
@@ -104,6 +113,7 @@ CHECKS = (
 def kill(mutant, number):
     """What killed it: a check's name, 'no build', or None."""
     name, *_, text = mutant
+    name = name.split(' ')[0]
     folder = f'{BUILD}/mutant-{number}'
     os.makedirs(folder, exist_ok=True)
     for f in (*FILES, 'virtio_mem_xlate_debug.h', 'virtio_mem_xlate_trace.h'):
@@ -127,11 +137,11 @@ def kill(mutant, number):
 
 
 def equivalents():
-    """{(file, old, new): reason}"""
+    """{(file and function, old, new): reason}"""
     known, key = {}, None
     for line in open(f'{TOP}/proof/equivalent-mutants'):
         line = line.rstrip('\n')
-        if m := re.match(r'(virtio\S+): (.*)$', line):
+        if m := re.match(r'(virtio\S+ \w+): (.*)$', line):
             key = [m.group(1), m.group(2)]
         elif m := re.match(r'\t-> (.*)$', line):
             key = key[:2] + [m.group(1)]

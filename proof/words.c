@@ -5,6 +5,8 @@
  */
 #include "virtio_mem_xlate.c"
 
+static unsigned long checks;
+
 #define check(condition)							\
 	do {									\
 		if (!(condition))						\
@@ -12,9 +14,26 @@
 		checks++;							\
 	} while (0)
 
+/* As many slots as are allowed, and not one more. */
+static void check_limit(void)
+{
+	unsigned int i, n = VIRTIO_MEM_XLATE_MAX_SLOTS;
+	struct virtio_mem_xlate_slot *slots = calloc(n + 1, sizeof(*slots));
+	struct virtio_mem_xlate_table *table;
+
+	for (i = 0; i <= n; i++)
+		slots[i] = (struct virtio_mem_xlate_slot){ i * 4096ULL, 4096, slots, 3 };
+	check(table_create(NULL, slots, n + 1) == ERR_PTR(-ENOSPC));
+	table = table_create(NULL, slots, n);
+	check(!IS_ERR(table) && table->nr_slots == n && table->nr_words <= table->max_words);
+	check(table_create(table, slots + n, 1) == ERR_PTR(-ENOSPC));
+	kvfree(table);
+	free(slots);
+}
+
 int main(void)
 {
-	unsigned long checks = 0, word;
+	unsigned long word;
 	unsigned int i, j, access;
 
 	for (i = 0; i <= VIRTIO_MEM_XLATE_MAX_SLOTS; i++) {
@@ -56,6 +75,7 @@ int main(void)
 		}
 	}
 	check(!slot_has_word(&(struct xlate_slot){ .kva = (void *)4097, .gpa = 4096 }));
+	check_limit();
 	/* Whoever runs ahead of a check gets what is inside. */
 	for (i = 0; i < 64; i++) {
 		struct xlate_slot slot = { .kva = (void *)64, .size = 1UL << i };
