@@ -4,7 +4,7 @@
 
 #define SIZE	(600 * PAGE)
 
-static char *mem, *more;
+static char *mem, *more, *untouched;
 static int table;
 
 static struct kvm_region kvm_regions[3];
@@ -31,11 +31,8 @@ static int do_pin_read(void)
 
 static int do_pin_untouched(void)
 {
-	char *untouched = map_anon(64 * PAGE);
-	int id = pin(untouched, 64 * PAGE, RW, 0);
-
-	munmap(untouched, 64 * PAGE);
-	return id;
+	madvise(untouched, 64 * PAGE, MADV_DONTNEED);
+	return pin(untouched, 64 * PAGE, RW, 0);
 }
 
 static int do_create(void)
@@ -113,6 +110,7 @@ static void fault_all(void)
 	fill(mem, SIZE, 1);
 	more = map_anon(SIZE);
 	fill(more, SIZE, 2);
+	untouched = map_anon(64 * PAGE);
 	kvm_regions[0] = (struct kvm_region){
 		.memory_size = SIZE, .userspace_addr = (uintptr_t)mem,
 	};
