@@ -119,57 +119,55 @@ static void canary_kmemleak(void)
 		memset(kmalloc(SIZE / 4, GFP_KERNEL), i, SIZE / 4);
 }
 
-/* KCSAN: a number that two write; and one that is published without a barrier. */
+/* KCSAN: a number that two write; and one under a lock that is released without a barrier. */
 struct race {
-	int plain, data, ready;
-	bool published;
+	int number, lock;
+	bool locks;
 	struct completion done;
 };
 
-static noinline void publish(struct race *race, int data)
+static noinline void add_under_lock(struct race *race)
 {
-	race->data = data;
-	WRITE_ONCE(race->ready, data);	/* smp_store_release() is what it takes */
+	if (cmpxchg_acquire(&race->lock, 0, 1))
+		return;
+	race->number++;
+	WRITE_ONCE(race->lock, 0);	/* smp_store_release() is what it takes */
+}
+
+static void add_for(struct race *race, unsigned long ticks)
+{
+	unsigned long end = jiffies + ticks;
+	int i;
+
+	while (time_before(jiffies, end)) {
+		for (i = 0; i < 1000; i++) {
+			if (race->locks)
+				add_under_lock(race);
+			else
+				race->number++;
+		}
+		cond_resched();
+	}
 }
 
 static int racer(void *data)
 {
 	struct race *race = data;
-	unsigned long end = jiffies + 3 * HZ;
-	int i, seen = 0;
 
-	while (time_before(jiffies, end)) {
-		for (i = 0; i < 1000; i++) {
-			if (!race->published)
-				race->plain++;
-			else if (smp_load_acquire(&race->ready) != seen)
-				seen = race->data;
-		}
-		cond_resched();
-	}
+	add_for(race, 3 * HZ);
 	complete(&race->done);
 	return 0;
 }
 
 static void race_with(struct race *race)
 {
-	unsigned long end = jiffies + 2 * HZ;
 	struct task_struct *task;
-	int i, n = 0;
 
 	init_completion(&race->done);
 	task = kthread_run(racer, race, "canary");
 	if (IS_ERR(task))
 		return;
-	while (time_before(jiffies, end)) {
-		for (i = 0; i < 1000; i++) {
-			if (race->published)
-				publish(race, ++n);
-			else
-				race->plain++;
-		}
-		cond_resched();
-	}
+	add_for(race, 2 * HZ);
 	wait_for_completion(&race->done);
 }
 
@@ -182,7 +180,7 @@ static void canary_kcsan(void)
 
 static void canary_barrier(void)
 {
-	static struct race race = { .published = true };
+	static struct race race = { .locks = true };
 
 	race_with(&race);
 }
