@@ -94,7 +94,8 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 		first++;
 	if (last >= 0 && (named > first || last >= named + count))
 		return "index: word does not name the slots of its bucket";
-	if (depth < NODE_DEPTH && starting > NODE_MIN_SLOTS &&
+	/* One that ended below may have been counted. */
+	if (depth < NODE_DEPTH && starting - (low - slot->gpa >= slot->size) > NODE_MIN_SLOTS &&
 	    table->max_words - table->nr_words >= 1UL << min(shift, ilog2(starting * 5 / 4)))
 		return "index: no node, and room for one";
 	if (named < first_named)

@@ -18,11 +18,11 @@
 #define G (1ULL << 30)
 
 enum layout { EQ2M, PC, RAND, ADV, HEAVYTAIL, TINY, PACKED, ANY, TOP, FAR, NESTED,
-	      HALF, NR_LAYOUTS };
+	      EDGE, HALF, NR_LAYOUTS };
 
 static const char *const layout_names[NR_LAYOUTS] = {
 	"eq2m", "pc", "rand", "adv", "heavytail", "tiny", "packed", "any", "top", "far",
-	"nested", "half",
+	"nested", "edge", "half",
 };
 
 static u64 seed, table_nr, state;
@@ -95,7 +95,7 @@ static void add_slot(u64 gpa, u64 size)
 	model.nr++;
 }
 
-/* One of the five of the benchmark with @n slots, or of the seven that hurt. */
+/* One of the five of the benchmark with @n slots, or of the eight that hurt. */
 static void make_slots(enum layout shape, unsigned int n)
 {
 	u64 pos = 0, size;
@@ -159,6 +159,13 @@ static void make_slots(enum layout shape, unsigned int n)
 	case NESTED:	/* each as far away as two thirds of those before: nodes in nodes */
 		for (i = 0, pos = 16 + below(64); i < n && pos < U64_MAX / 4; i++, pos += pos / 2)
 			add_slot(pos, 1 + below(7));
+		break;
+	case EDGE:	/* one left out that ends at the first bucket's first byte, or about it */
+		pos = (1 + below(1 << 20)) << 10;
+		size = 1 + below(500);
+		add_slot(pos - size, size + below(3));
+		for (i = 1, pos += 990; i < n; i++, pos += size + below(3))
+			add_slot(pos, size = 1 + below(9));
 		break;
 	case HALF:	/* one that is as large as a bucket can be, or as all there is room for */
 		if (chance(30)) {
