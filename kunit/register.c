@@ -605,7 +605,8 @@ static void update_without_memory(struct kunit *test)
 			ret = allocating_updates[i].update(xlate, &more, 1);
 			left = fail_no_more(test);
 			if (!ret) {
-				KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, more.gpa), more.kva);
+				KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, more.gpa),
+						    more.kva);
 				ret = virtio_mem_xlate_replace(xlate, base, ARRAY_SIZE(base));
 				KUNIT_EXPECT_EQ(test, ret, 0);
 				continue;
