@@ -160,8 +160,10 @@ static void make_slots(enum layout shape, unsigned int n)
 		for (i = 0, pos = 16 + below(64); i < n && pos < U64_MAX / 4; i++, pos += pos / 2)
 			add_slot(pos, 1 + below(7));
 		break;
-	case EDGE:	/* one left out that ends at the first bucket's first byte, or about it */
-		pos = (1 + below(1 << 20)) << 10;
+	case EDGE:	/* three left out, one that ends at the first bucket's first byte, or about it */
+		pos = (64 + below(1 << 20)) << 10;
+		add_slot(pos - 60000, 1);
+		add_slot(pos - 8000, 1);
 		size = 1 + below(500);
 		add_slot(pos - size, size + below(3));
 		for (i = 1, pos += 990; i < n; i++, pos += size + below(3))
