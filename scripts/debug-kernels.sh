@@ -160,7 +160,7 @@ END
 	done=$(sed -nE 's/.*readers_against_everything: .* ([0-9]+) updates$/\1/p' "$log")
 	[ "${done:-0}" -gt 1000 ] || { echo "only ${done:-no} updates; see $log"; return 1; }
 	sum=$((sum + done))
-	sed -nE 's/.*(readers_against_everything: .*)/	\1/p;s/.*_without_memory: (.*)/	\1/p' "$log"
+	sed -nE 's/.*(readers_against_everything: .* updates)/	\1/p;s/.*_without_memory: (.*)/	\1/p' "$log"
 }
 
 # The tests of user memory, and what of it they reached.  One may be skipped: this
