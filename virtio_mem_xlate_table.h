@@ -334,7 +334,7 @@ static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned 
 		return slot_word(slot);
 
 	bits = min_t(unsigned int, shift, ilog2((last - first + 1) * 5 / 4));
-	if (last - first < NODE_MIN_SLOTS || depth == NODE_DEPTH || !bits)
+	if (last - first < NODE_MIN_SLOTS || depth == NODE_DEPTH)
 		goto slots;
 	node_shift = choose_shift(table, shift - bits, shift, first, last, low, high);
 	bits = shift - node_shift;
