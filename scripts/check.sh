@@ -22,7 +22,6 @@ steps=(
 	"kunit.sh --coverage 6.12"
 	"../bench/run.sh --short"
 	"../proof/coverage.sh"
-	"debug-kernels.sh user"
 )
 minutes=30
 if [ "${1:-}" = --all ]; then
@@ -33,7 +32,7 @@ if [ "${1:-}" = --all ]; then
 		"../proof/run.sh"
 		"../proof/fuzz.sh --short"
 		"../proof/mutants.sh"
-		"debug-kernels.sh --updates=30000 A B"
+		"debug-kernels.sh --updates=30000 A B user"
 		"user.sh 6.12" "user.sh 6.1" "install.sh" "htmldocs.sh" "kernels.sh"
 		"kunit.sh --arch=arm64 6.12" "kunit.sh --arch=s390x 6.12" "kunit.sh --arch=i386 6.12"
 	)
