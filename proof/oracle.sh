@@ -60,7 +60,7 @@ exhaustive() {
 		parts "./exhaustive-$2" "$1" &&
 		cat "$LOG".part* | sed -nE 's/.* ([0-9]+) valid, ([0-9]+) questions.*/\1 \2/p' |
 		awk '{ t += $1; q += $2 }
-			END { printf "%d tables, %d questions, 0 mismatches\n", t, q }'
+			END { printf "%d tables, %.0f questions, 0 mismatches\n", t, q }'
 }
 
 tables=20000 queries=1000 one=6 two=5
