@@ -698,7 +698,7 @@ table_piece(const struct virtio_mem_xlate_table *table, u32 generation, unsigned
 
 /*
  * That leading piece of @driver, which is moved past it.  @driver and @access must
- * be valid.  1, 0 if @driver is empty, or -errno for its first byte.
+ * be valid.  1 with @device, 0 if @driver is empty, or -errno for its first byte.
  */
 static int table_next(const struct virtio_mem_xlate_table *table, u32 generation,
 		      struct virtio_driver_range *driver, unsigned int access,
@@ -708,7 +708,6 @@ static int table_next(const struct virtio_mem_xlate_table *table, u32 generation
 	u64 len;
 	int err;
 
-	*device = (struct virtio_device_range){};
 	if (!driver->len)
 		return 0;
 	err = table_piece(table, generation, __virtio_mem_xlate_word(table, driver->start),
