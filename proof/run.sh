@@ -9,13 +9,11 @@ full=--full
 echo "proof: oracle, Frama-C, SPIN (logs: $BUILD)"
 
 step() {
-	local name=$1 counts p f
+	local name=$1 p f
 
 	echo "=== $name"
 	"$TOP/proof/$@" 2>&1 </dev/null | tee "$BUILD/run.step" || :
-	counts=$(tail -n 1 "$BUILD/run.step" |
-		sed -nE 's/.*: ([0-9]+) passed, ([0-9]+) failed$/\1 \2/p')
-	read -r p f <<<"${counts:-0 1}"
+	read -r p f <<<"$(counts "$BUILD/run.step")"
 	passed=$((passed + p)) failed=$((failed + f))
 }
 

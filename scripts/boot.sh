@@ -62,18 +62,32 @@ stock_modules() {
 # names other modules of that kernel to load first, BOOT_APPEND is for its
 # command line.
 boot() {
-	local version=$1 root=$2 log=$3 seconds=$4 kernel initrd try
+	local version=$1 root=$2 log=$3 seconds=$4
 	shift 4
 
 	need qemu-system-x86 busybox-static cpio kmod xz-utils
-	mkdir -p "$root"/{bin,proc,sys,dev,tmp}
-	cp "$TOP/scripts/guest/init" "$root/init"
-	cp /bin/busybox "$root/bin"
-	ln -sf busybox "$root/bin/sh"
+	guest_root "$root"
 	# shellcheck disable=SC2086 # a list of names
 	stock_modules "$version" "$root" \
 		${BOOT_MODULES:-virtio_pci virtio_blk virtio_net virtio-rng}
-	kernel=$(echo "$(kernel_image "$version")"/boot/vmlinuz-*)
+	boot_root "$log" "$seconds" "$(echo "$(kernel_image "$version")"/boot/vmlinuz-*)" "$root" "$@"
+	verdict "$log"
+}
+
+# guest_root ROOT: what each guest has.
+guest_root() {
+	mkdir -p "$1"/{bin,proc,sys,dev,tmp}
+	cp "$TOP/scripts/guest/init" "$1/init"
+	cp /bin/busybox "$1/bin"
+	ln -sf busybox "$1/bin/sh"
+}
+
+# boot_root LOG SECONDS KERNEL ROOT ARG...: boots KERNEL with ROOT, again if it was
+# the emulator that failed.  The log tells how it went.
+boot_root() {
+	local log=$1 seconds=$2 kernel=$3 root=$4 initrd try
+	shift 4
+
 	initrd=$(mktemp)
 	(cd "$root" && find . | cpio -o -H newc --quiet) >"$initrd"
 
@@ -84,7 +98,12 @@ boot() {
 		mv "$log" "$log.$try"
 	done
 	rm -f "$initrd"
-	verdict "$log"
+}
+
+# user_test OUT: builds the program that tests user memory.
+user_test() {
+	gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$1" \
+		"$TOP"/kunit/user/{main,helpers,contents,refuse,life,limit,stall,table,fault,bench}.c
 }
 
 # QEMU before 8.1 may run what the kernel has just patched half old, half new, and

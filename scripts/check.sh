@@ -54,8 +54,7 @@ for step in "${steps[@]}"; do
 	echo "=== $step"
 	# shellcheck disable=SC2086 # the step's own words
 	if "$TOP"/scripts/$step </dev/null 2>&1 | tee "$log"; then rc=0; else rc=$?; fi
-	counts=$(tail -n 1 "$log" | sed -nE 's/.*: ([0-9]+) passed, ([0-9]+) failed$/\1 \2/p')
-	read -r p f <<<"${counts:-0 1}"
+	read -r p f <<<"$(counts "$log")"
 	if [ "$rc" != 0 ] && [ "$f" = 0 ]; then
 		echo "$step: exit status $rc"
 		f=1

@@ -110,3 +110,9 @@ kernel_image() {
 	once "$dir" unpack_image "$release"
 	echo "$dir"
 }
+
+# counts LOG: prints how many passed and failed, as LOG's last line says; one
+# failed if it does not.
+counts() {
+	tail -n 1 "$1" | sed -nE 's/.*: ([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' | grep . || echo 0 1
+}

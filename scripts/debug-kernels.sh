@@ -62,17 +62,15 @@ result() {
 # start KERNEL-FOLDER LOG CPUS PARAMETER... <what the guest runs; $files go along
 files=()
 start() {
-	local build=$1 log=$2 cpus=$3 root initrd try
+	local build=$1 log=$2 cpus=$3 root
 	shift 3
 
 	root=$(mktemp -d)
 	chmod 755 "$root"	# for tests by others than root
-	mkdir -p "$root"/{bin,proc,sys,dev,tmp}
+	guest_root "$root"
 	# This machine has no way to power off, and -no-reboot ends QEMU as well.
-	sed 's/^poweroff -f/reboot -f/' "$TOP/scripts/guest/init" >"$root/init"
-	chmod +x "$root/init"
-	cp /bin/busybox "${files[@]}" "$root/bin"
-	ln -s busybox "$root/bin/sh"
+	sed -i 's/^poweroff -f/reboot -f/' "$root/init"
+	[ ${#files[@]} = 0 ] || cp "${files[@]}" "$root/bin"
 	: >"$root/modules"
 	{
 		cat <<'END'
@@ -88,16 +86,9 @@ leaks() {
 END
 		cat
 	} >"$root/run"
-	initrd=$(mktemp)
-	(cd "$root" && find . | cpio -o -H newc --quiet) >"$initrd"
+	BOOT_APPEND="panic_on_warn=0 loglevel=7 kasan_multi_shot $*" boot_root "$log" 560 \
+		"$build/arch/x86/boot/bzImage" "$root" -smp "$cpus" -m 3G
 	rm -r "$root"
-	# QEMU's int3 bug: see scripts/boot.sh.
-	for try in 1 2 3; do
-		BOOT_APPEND="panic_on_warn=0 loglevel=7 kasan_multi_shot $*" boot_once "$log" 560 \
-			"$build/arch/x86/boot/bzImage" "$initrd" -smp "$cpus" -m 3G
-		grep -q 'int3: 0000 \[' "$log" || break
-	done
-	rm "$initrd"
 	grep -q '^RESULT rc=0$' "$log" && ! grep -q '^RESULT qemu=' "$log"
 }
 
@@ -170,8 +161,7 @@ user_memory() {
 	local object=drivers/virtio_mem_xlate/virtio_mem_xlate_user
 
 	tmp=$(mktemp -d)
-	gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$tmp/test" \
-		"$TOP"/kunit/user/{main,helpers,contents,refuse,life,limit,stall,table,fault,bench}.c
+	user_test "$tmp/test"
 	files=("$tmp/test")
 	start "$build" "$log" 2 kunit.filter_glob=none secretmem.enable=1 <<'END' || rc=1
 mkdir /disk

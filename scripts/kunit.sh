@@ -43,6 +43,15 @@ need ccache gcc make flex bison bc libelf-dev libssl-dev python3
 source=$(kernel_source "$version")
 name=kunit-$arch-$version
 config=("--kunitconfig=$TOP/kunit")
+
+# elsewhere ARCH [CROSS]: a small kernel for two processors of a machine in QEMU.
+elsewhere() {
+	cross=${2:-}
+	config+=("--arch=$1" ${cross:+"--cross_compile=$cross"})
+	config+=("--kunitconfig=$TOP/kunit/small.config")
+	args+=("--qemu_args=-smp 2")
+}
+
 case $arch in
 x86_64)
 	need qemu-system-x86
@@ -58,23 +67,16 @@ x86_64)
 	;;
 arm64)
 	need qemu-system-arm gcc-aarch64-linux-gnu
-	cross=aarch64-linux-gnu-
-	config+=(--arch=arm64 --cross_compile=$cross)
-	config+=("--kunitconfig=$TOP/kunit/small.config")
-	args+=("--qemu_args=-smp 2")
+	elsewhere arm64 aarch64-linux-gnu-
 	;;
 s390x)
 	need qemu-system-misc gcc-s390x-linux-gnu
-	cross=s390x-linux-gnu-
-	config+=(--arch=s390 --cross_compile=$cross)
-	config+=("--kunitconfig=$TOP/kunit/small.config")
-	args+=("--qemu_args=-smp 2")
+	elsewhere s390 s390x-linux-gnu-
 	;;
 i386)
 	need qemu-system-x86
-	config+=(--arch=i386 --kconfig_add=CONFIG_HIGHMEM4G=y --kconfig_add=CONFIG_SMP=y)
-	config+=("--kunitconfig=$TOP/kunit/small.config")
-	args+=("--qemu_args=-smp 2")
+	elsewhere i386
+	config+=(--kconfig_add=CONFIG_HIGHMEM4G=y --kconfig_add=CONFIG_SMP=y)
 	;;
 um)
 	[ -z "$kcsan" ] || die "--kcsan needs --arch=x86_64"

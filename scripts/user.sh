@@ -41,8 +41,7 @@ prepare() {
 	local root=$1
 	shift
 	mkdir -p "$root"
-	gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$root/test" \
-		"$TOP"/kunit/user/{main,helpers,contents,refuse,life,limit,stall,table,fault,bench}.c
+	user_test "$root/test"
 	cp "$TOP/scripts/guest/user" "$root/run"
 	echo "$* $quick ${names[*]:-}" >"$root/arguments"
 }
