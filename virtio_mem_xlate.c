@@ -6,8 +6,10 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/err.h>
+#include <linux/gfp.h>
 #include <linux/kallsyms.h>
 #include <linux/ktime.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
@@ -15,6 +17,7 @@
 #include <linux/srcu.h>
 #include <linux/string.h>
 #include <linux/uio.h>
+#include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -59,10 +62,30 @@ static struct virtio_mem_xlate_table no_slots = {
 	.words = no_slots_words,
 };
 
+/*
+ * Large ones of pages in a row, since kmalloc() would round up to a power of two of
+ * them; of any pages where there is no such row, at the price of more TLB misses.
+ */
+static void *table_alloc(size_t bytes)
+{
+	if (bytes < PAGE_SIZE)
+		return kmalloc(bytes, GFP_KERNEL_ACCOUNT);
+	return alloc_pages_exact(bytes, GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN) ?:
+	       vmalloc_huge(bytes, GFP_KERNEL_ACCOUNT);
+}
+
 static void table_free(struct virtio_mem_xlate_table *table)
 {
-	if (table != &no_slots)
-		kvfree(table);
+	size_t bytes = (void *)(table->words + table->max_words) - (void *)table;
+
+	if (table == &no_slots)
+		return;
+	if (bytes < PAGE_SIZE)
+		kfree(table);
+	else if (is_vmalloc_addr(table))
+		vfree(table);
+	else
+		free_pages_exact(table, bytes);
 }
 
 /* A table of the live slots of @base, if any, and @slots. */
@@ -78,7 +101,7 @@ static struct virtio_mem_xlate_table *table_create(const struct virtio_mem_xlate
 		return ERR_PTR(-ENOSPC);
 	if (nr_slots && !slots)
 		return ERR_PTR(-EINVAL);
-	table = kvmalloc(table_bytes(nr_base + nr_slots), GFP_KERNEL_ACCOUNT);
+	table = table_alloc(table_bytes(nr_base + nr_slots));
 	if (!table)
 		return ERR_PTR(-ENOMEM);
 
@@ -87,7 +110,7 @@ static struct virtio_mem_xlate_table *table_create(const struct virtio_mem_xlate
 		table_append_live(table, base);
 	err = table_append(table, slots, nr_slots) ?: table_seal(table);
 	if (err) {
-		kvfree(table);
+		table_free(table);
 		return ERR_PTR(err);
 	}
 	return table;

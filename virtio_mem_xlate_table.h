@@ -27,8 +27,10 @@
 #include <linux/compiler.h>
 #include <linux/limits.h>
 #include <linux/log2.h>
+#include <linux/math.h>
 #include <linux/minmax.h>
 #include <linux/nospec.h>
+#include <linux/sizes.h>
 #include <linux/sort.h>
 
 #include "virtio_mem_xlate.h"
@@ -89,20 +91,26 @@ static int slot_validate(const struct virtio_mem_xlate_slot *slot)
  */
 
 /*
- * Words of the index that a table of @nr_slots may spend: 20 bytes a slot beside
- * the slot's own 32, but more in small tables, where few slots may have many
- * edges to cut around.
+ * Bytes of a table of @nr_slots: for the index 20 a slot beside the slot's own 32,
+ * on 32 bit 16, as far as they fill pages; but more in small tables, where few
+ * slots may have many edges to cut around.
  */
-static size_t table_max_words(unsigned int nr_slots)
-{
-	return max_t(size_t, min(64 * (nr_slots + 1), 1280U), nr_slots / 2 * 5);
-}
-
 static size_t table_bytes(unsigned int nr_slots)
 {
+	size_t a_slot = sizeof(struct xlate_slot) + 12 + sizeof(unsigned long);
+
+	if (nr_slots >= 512)
+		return round_down(nr_slots * a_slot, SZ_4K);
 	return sizeof(struct virtio_mem_xlate_table) +
 	       (nr_slots + NR_ENDS) * sizeof(struct xlate_slot) +
-	       table_max_words(nr_slots) * sizeof(unsigned long);
+	       min(64 * (nr_slots + 1), 1280U) * sizeof(unsigned long);
+}
+
+/* Words of the index that a table of @nr_slots may spend. */
+static size_t table_max_words(unsigned int nr_slots)
+{
+	return (table_bytes(nr_slots) - sizeof(struct virtio_mem_xlate_table) -
+		(nr_slots + NR_ENDS) * sizeof(struct xlate_slot)) / sizeof(unsigned long);
 }
 
 /* Makes an empty table, with room for @nr_slots, of table_bytes(@nr_slots) bytes. */
@@ -191,6 +199,12 @@ static unsigned long slot_word(const struct xlate_slot *slot)
 static bool slot_has_word(const struct xlate_slot *slot)
 {
 	return !(((unsigned long)slot->kva - (unsigned long)slot->gpa) & 7);
+}
+
+/* Is all of the bucket [@low, @high] in @slot, and can its word say so? */
+static bool slot_fills(const struct xlate_slot *slot, u64 low, u64 high)
+{
+	return slot->gpa <= low && high - slot->gpa < slot->size && slot_has_word(slot);
 }
 
 /*
@@ -320,33 +334,26 @@ static void fill(struct virtio_mem_xlate_table *table, unsigned int offset, unsi
 
 /*
  * Word of the bucket of 2^@shift bytes from @low on, where slots[@first] is the
- * last to start at or below @low, if one does, and slots[@last] at or below its end.
+ * last to start at or below @low, if one does, and slots[@last] at or below its
+ * end, and no slot is all of it.
  */
 static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned int shift,
 				 unsigned int first, unsigned int last, u64 low,
 				 unsigned int depth)
 {
-	const struct xlate_slot *slot = &table->slots[first];
-	unsigned int bits, node_shift, node;
-	u64 high = low + bucket_last(shift);
+	unsigned int node = table->nr_words, bits, node_shift;
 
-	if (slot->gpa <= low && high - slot->gpa < slot->size && slot_has_word(slot))
-		return slot_word(slot);
-
-	bits = min_t(unsigned int, shift, ilog2((last - first + 1) * 5 / 4));
-	if (last - first < NODE_MIN_SLOTS || depth == NODE_DEPTH)
-		goto slots;
-	node_shift = choose_shift(table, shift - bits, shift, first, last, low, high);
+	/* A search looks at four anyway. */
+	if (last - first < NODE_MIN_SLOTS || depth == NODE_DEPTH || table->max_words - node < 2)
+		return slots_word(first, order_base_2(max(last - first + 1, 4U)));
+	bits = min3(shift, (unsigned int)ilog2((last - first + 1) * 5 / 4),
+		    (unsigned int)ilog2(table->max_words - node));
+	node_shift = choose_shift(table, shift - bits, shift, first, last, low,
+				  low + bucket_last(shift));
 	bits = shift - node_shift;
-	node = table->nr_words;
-	if (table->max_words - node < 1U << bits)
-		goto slots;
 	table->nr_words += 1U << bits;
 	fill(table, node, 1U << bits, node_shift, first, low, depth + 1);
 	return node_word(node, node_shift);
-
-slots:
-	return slots_word(first, order_base_2(last - first + 1));
 }
 
 /*
@@ -360,13 +367,18 @@ static void fill(struct virtio_mem_xlate_table *table, unsigned int offset, unsi
 	unsigned long i;
 
 	for (i = 0; i < nr; i++, low += bucket_last(shift) + 1) {
+		u64 high = low + bucket_last(shift);
 		unsigned int last, more;
 
 		if (first + 1 < table->nr_slots && slots[first + 1].gpa <= low)
 			first++;
+		if (slot_fills(&slots[first], low, high)) {
+			table->words[offset + i] = slot_word(&slots[first]);
+			continue;
+		}
 		last = first;
 		do {
-			more = slots_behind(&slots[last], low + bucket_last(shift));
+			more = slots_behind(&slots[last], high);
 			last = min(last + more, table->nr_slots - 1);
 		} while (more == 3 && last + 1 < table->nr_slots);
 		table->words[offset + i] = bucket_word(table, shift, first, last, low, depth);
@@ -405,7 +417,7 @@ static void build_index(struct virtio_mem_xlate_table *table)
 	leave_out_far(table->slots, &first, &last);
 	low = table->slots[first].gpa;
 	high = slot_last(&table->slots[last]);
-	while ((high >> shift) - (low >> shift) >= table->max_words / 4 * 3)
+	while ((high >> shift) - (low >> shift) >= table->max_words / 16 * 13)
 		shift++;
 	shift = choose_shift(table, shift, BITS_PER_LONG_LONG, first, last, low, high);
 	table->shift = shift;

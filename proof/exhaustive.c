@@ -126,7 +126,7 @@ static void run_table(unsigned int access, bool removals)
 		if (i + 1 == model.nr)
 			ask_all(table, access);
 	}
-	kvfree(table);
+	table_free(table);
 }
 
 static void run_slots(void)

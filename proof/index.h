@@ -96,11 +96,11 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 		return "index: word does not name the slots of its bucket";
 	/* One that ended below may have been counted. */
 	if (depth < NODE_DEPTH && starting - (low - slot->gpa >= slot->size) > NODE_MIN_SLOTS &&
-	    table->max_words - table->nr_words >= 1UL << min(shift, ilog2(starting * 5 / 4)))
+	    table->max_words - table->nr_words >= 2)
 		return "index: no node, and room for one";
 	if (named < first_named)
 		return "index: word names slots before its bucket";
-	if (slots_word_order(word) && named + (1L << (slots_word_order(word) - 1)) > last)
+	if (slots_word_order(word) > 2 && named + (1L << (slots_word_order(word) - 1)) > last)
 		return "index: word names slots that it need not";
 	return NULL;
 }
@@ -169,7 +169,7 @@ static inline const char *shape_wrong(const struct virtio_mem_xlate_table *table
 	}
 	low = slots[first].gpa;
 	high = slot_last(&slots[last]);
-	while ((high >> shift) - (low >> shift) >= table_max_words(table->nr_slots) / 4 * 3)
+	while ((high >> shift) - (low >> shift) >= table_max_words(table->nr_slots) / 16 * 13)
 		shift++;
 	while (shift + 1 < BITS_PER_LONG_LONG &&
 	       outside(table, shift + 1, first, last, &bytes) <=

@@ -171,7 +171,7 @@ static void make_slots(enum layout shape, unsigned int n)
 		break;
 	case HALF:	/* one that is as large as a bucket can be, or as all there is room for */
 		if (chance(30)) {
-			add_slot(0, (table_max_words(1) / 4 * 3 + below(3)) << below(50));
+			add_slot(0, (table_max_words(1) / 16 * 13 + below(3)) << below(50));
 			break;
 		}
 		add_slot(0, pos = 1ULL << (63 - below(16)));
@@ -354,7 +354,7 @@ static void run_table(unsigned long queries)
 	}
 	words += table->nr_words;
 	nodes += index_nodes(table);
-	kvfree(table);
+	table_free(table);
 }
 
 int main(int argc, char **argv)

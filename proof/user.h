@@ -54,6 +54,8 @@ typedef int64_t s64;
 #define __acquires(x)
 #define __releases(x)
 #define BIT(n) (1UL << (n))
+#define SZ_4K 4096
+#define round_down(x, y) ((x) & ~(typeof(x))((y) - 1))
 #define IS_ALIGNED(x, a) (((x) & ((typeof(x))(a) - 1)) == 0)
 #define DEFINE_CLASS(...)
 
@@ -81,6 +83,7 @@ typedef int64_t s64;
 #define min(a, b) ({ typeof(a) _a = (a); typeof(b) _b = (b); _a < _b ? _a : _b; })
 #define max(a, b) ({ typeof(a) _a = (a); typeof(b) _b = (b); _a > _b ? _a : _b; })
 #define clamp(x, low, high) min(max(x, low), high)
+#define min3(a, b, c) min(min(a, b), c)
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
 #define ilog2(x) (63 - __builtin_clzll(x))
@@ -172,6 +175,8 @@ struct kvec {
 /* Memory: what is live is counted, and one allocation can be made to fail. */
 #define GFP_KERNEL 0
 #define GFP_KERNEL_ACCOUNT 0
+#define __GFP_NORETRY 0
+#define __GFP_NOWARN 0
 static atomic_long live_objects, allocations;
 static long fail_allocation;	/* which one from now on, or 0 */
 static _Thread_local unsigned int mutexes_held;
@@ -204,6 +209,67 @@ static inline void kvfree(const void *p)
 	free((void *)p);
 }
 
+/*
+ * Pages in a row, but of some numbers there is no such row, and any pages.  Who
+ * gives back as what they are not is found out.
+ */
+#define PAGE_SIZE	4096UL
+
+struct pages {
+	size_t nr_bytes;
+	size_t in_a_row;
+	char bytes[];
+};
+
+static inline void *pages_alloc(size_t nr_bytes, int gfp, bool in_a_row)
+{
+	struct pages *pages = kvmalloc(sizeof(*pages) + nr_bytes, gfp);
+
+	if (!pages)
+		return NULL;
+	pages->nr_bytes = nr_bytes;
+	pages->in_a_row = in_a_row;
+	return pages->bytes;
+}
+
+static inline bool is_vmalloc_addr(const void *p)
+{
+	return !container_of(p, struct pages, bytes[0])->in_a_row;
+}
+
+static inline void *alloc_pages_exact(size_t nr_bytes, int gfp)
+{
+	void *p = NULL;
+
+	if (nr_bytes / PAGE_SIZE % 3 != 2) {
+		p = pages_alloc(nr_bytes, gfp, true);
+		if (!p)
+			fail_allocation = 1;	/* nor are there any others */
+	}
+	return p;
+}
+
+static inline void *vmalloc_huge(size_t nr_bytes, int gfp)
+{
+	return pages_alloc(nr_bytes, gfp, false);
+}
+
+static inline void free_pages_exact(void *p, size_t nr_bytes)
+{
+	struct pages *pages = container_of(p, struct pages, bytes[0]);
+
+	if (!pages->in_a_row || pages->nr_bytes != nr_bytes)
+		fatal("%zu bytes freed of %zu in a row", nr_bytes, pages->nr_bytes);
+	kvfree(pages);
+}
+
+static inline void vfree(void *p)
+{
+	if (!is_vmalloc_addr(p))
+		fatal("vfree() of pages in a row");
+	kvfree(container_of(p, struct pages, bytes[0]));
+}
+
 static inline void *kzalloc(size_t size, int gfp)
 {
 	void *p = kvmalloc(size, gfp);
@@ -211,6 +277,7 @@ static inline void *kzalloc(size_t size, int gfp)
 	return p ? memset(p, 0, size) : NULL;
 }
 
+#define kmalloc kvmalloc
 #define kfree kvfree
 #define kasprintf(gfp, format, ...) ((void)(__VA_ARGS__), (char *)kzalloc(8, gfp))
 

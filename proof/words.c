@@ -27,7 +27,7 @@ static void check_limit(void)
 	table = table_create(NULL, slots, n);
 	check(!IS_ERR(table) && table->nr_slots == n && table->nr_words <= table->max_words);
 	check(table_create(table, slots + n, 1) == ERR_PTR(-ENOSPC));
-	kvfree(table);
+	table_free(table);
 	free(slots);
 }
 
