@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/atomic.h>
 #include <linux/err.h>
 #include <linux/gfp.h>
 #include <linux/kallsyms.h>
@@ -88,6 +89,9 @@ static void table_free(struct virtio_mem_xlate_table *table)
 		free_pages_exact(table, bytes);
 }
 
+/* Numbers apart by more than a table can have generations, each removal of a slot being one. */
+static atomic64_t versions;
+
 /* A table of the live slots of @base, if any, and @slots. */
 static struct virtio_mem_xlate_table *table_create(const struct virtio_mem_xlate_table *base,
 						   const struct virtio_mem_xlate_slot *slots,
@@ -113,6 +117,7 @@ static struct virtio_mem_xlate_table *table_create(const struct virtio_mem_xlate
 		table_free(table);
 		return ERR_PTR(err);
 	}
+	table->version = atomic64_add_return(2 * VIRTIO_MEM_XLATE_MAX_SLOTS, &versions);
 	return table;
 }
 
@@ -396,6 +401,7 @@ void virtio_mem_xlate_read_lock(struct virtio_mem_xlate *xlate,
 	/* Pairs with rcu_assign_pointer() in update() and virtio_mem_xlate_unregister(). */
 	view->table = srcu_dereference(xlate->table, &xlate->srcu);
 	view->generation = table_generation(view->table);
+	view->version = view->table->version + view->generation;
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_read_lock);
 
@@ -474,6 +480,33 @@ int virtio_mem_xlate_next_slow(const struct virtio_mem_xlate_view *view,
 	return likely(ret >= 0) ? ret : lookup_failed(view, *driver, access, ret);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_next_slow);
+
+/*
+ * virtio_mem_xlate_cursor_range() for what its inline part leaves over.  A slot
+ * above LONG_MAX bytes is not taken: see slot_kva().
+ */
+int virtio_mem_xlate_cursor_slow(struct virtio_mem_xlate_cursor *cursor,
+				 const struct virtio_mem_xlate_view *view,
+				 struct virtio_driver_range driver, unsigned int access,
+				 struct virtio_device_range *device)
+{
+	int err = virtio_mem_xlate_range(view, driver, access, device);
+	const struct xlate_slot *slot;
+
+	if (err || !driver.len)
+		return err;
+	slot = table_search(view->table, slots_word(0, 31), driver.start);
+	if (slot->size <= LONG_MAX)
+		*cursor = (struct virtio_mem_xlate_cursor){
+			.version = view->version,
+			.gpa = slot->gpa,
+			.size = slot->size,
+			.kva = slot->kva,
+			.access = slot->access,
+		};
+	return 0;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_cursor_slow);
 
 /**
  * virtio_mem_xlate_kvec() - translate a range into an array for iov_iter_kvec()

@@ -345,7 +345,7 @@ static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned 
 
 	/* A search looks at four anyway. */
 	if (last - first < NODE_MIN_SLOTS || depth == NODE_DEPTH || table->max_words - node < 2)
-		return slots_word(first, order_base_2(max(last - first + 1, 4U)));
+		return slots_word(first, ilog2(max(last - first, 3U)) + 1);
 	bits = min3(shift, (unsigned int)ilog2((last - first + 1) * 5 / 4),
 		    (unsigned int)ilog2(table->max_words - node));
 	node_shift = choose_shift(table, shift - bits, shift, first, last, low,
@@ -749,9 +749,10 @@ static noinline int table_range_error(const struct virtio_mem_xlate_table *table
 }
 
 /* All of @driver in one piece; @word is that of the largest bucket with its first byte. */
-static int table_range(const struct virtio_mem_xlate_table *table, u32 generation,
-		       unsigned long word, struct virtio_driver_range driver, unsigned int access,
-		       struct virtio_device_range *device)
+static __always_inline int
+table_range(const struct virtio_mem_xlate_table *table, u32 generation, unsigned long word,
+	    struct virtio_driver_range driver, unsigned int access,
+	    struct virtio_device_range *device)
 {
 	void *kva;
 	u64 len;

@@ -88,6 +88,19 @@ static noinline unsigned long ours_call(const struct peers *peers, VIEW, u64 gpa
 	return ours(peers, view, gpa, len);
 }
 
+/* The same by a cursor. */
+static __always_inline unsigned long cursor(const struct peers *peers, VIEW, u64 gpa, u64 len)
+{
+	static struct virtio_mem_xlate_cursor cursor;
+	struct virtio_driver_range driver;
+	struct virtio_device_range device;
+
+	if (virtio_driver_range_init(&driver, gpa, len) ||
+	    virtio_mem_xlate_cursor_range(&cursor, view, driver, VIRTIO_MEM_XLATE_READ, &device))
+		return 0;
+	return (unsigned long)virtio_device_range_get(device);
+}
+
 /* drivers/vhost/iotlb.c itself, used as drivers/vhost/vhost.c does in translate_desc(). */
 static __always_inline unsigned long iotlb(const struct peers *peers, VIEW, u64 gpa, u64 len)
 {

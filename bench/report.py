@@ -36,8 +36,8 @@ def get(layout, n, who, pattern='uniform', length='1-1514', mode='throughput'):
     return figures.get((layout, n, pattern, length, mode, who))
 
 
-def ratio(layout, n, who, **what):
-    ours, theirs = get(layout, n, 'ours', **what), get(layout, n, who, **what)
+def ratio(layout, n, who, than='ours', **what):
+    ours, theirs = get(layout, n, than, **what), get(layout, n, who, **what)
     return theirs.median / ours.median if ours and theirs else None
 
 
@@ -55,7 +55,7 @@ def table(layout, **what):
         return
     print(f'\n{layout}: ' + ', '.join(what.values()))
     row('slots', [f'{n} ' for n in cells])
-    for who in 'ours', 'ours_call':
+    for who in 'ours', 'ours_call', 'cursor':
         row(who + ' ns', [f'{f.median / 1000:.2f}' + doubt(f)
                           for f in (get(layout, n, who, **what) for n in cells)])
     for who in PEERS:
@@ -64,8 +64,8 @@ def table(layout, **what):
 
 
 def tables():
-    print('Medians: what a translation costs here, in ns, inline and as a call, and the cost in')
-    print("each peer as a multiple of ours.  '?': disturbed in half of the rounds or more.")
+    print('Medians: what a translation costs here, in ns, inline, as a call, and by one cursor,')
+    print("and the cost in each peer as a multiple of ours.  '?': disturbed in half of the rounds or more.")
     for who, text in PEERS.items():
         row(who, ['  ' + text])
     for layout in LAYOUTS:
@@ -84,7 +84,7 @@ def tables():
         row(who, [f'{get("eq2m", n, who, length="16", mode="descriptor").median / 1000:.2f}'
                   for n in NS])
 
-    print('\nLoading, ms, and memory held, bytes a slot (slab and vmalloc pages):')
+    print('\nLoading, ms, and memory held, bytes a slot:')
     for layout, n in sorted({key[:2] for key in figures if key[4] == 'load_ns'},
                             key=lambda key: (LAYOUTS.index(key[0]), key[1])):
         def of(mode):
@@ -132,6 +132,11 @@ GOALS = [
      lambda n: min(ratio(layout, n, 'vhost_iotlb') for layout in HOSTILE)),
     ('vhost_iotlb, eq2m chain', (0.6, 2.2, 3, 4.5, 6.5, 9, 15, 20),
      lambda n: ratio('eq2m', n, 'vhost_iotlb', mode='chain')),
+    ("KVM's last / cursor, hot", (1,) * 8,
+     lambda n: min(ratio(layout, n, 'kvm_last', 'cursor', pattern='hot') for layout in LAYOUTS)),
+    ("the same, chain", (1,) * 8,
+     lambda n: min(ratio(layout, n, 'kvm_last', 'cursor', pattern='hot', mode='chain')
+                   for layout in LAYOUTS)),
 ]
 
 

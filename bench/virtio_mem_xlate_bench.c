@@ -113,6 +113,8 @@ PASS(kvm_last_throughput, false, 0, kvm_last)
 PASS(kvm_last_chain, true, 0, kvm_last)
 PASS(maple_throughput, false, 0, maple)
 PASS(maple_chain, true, 0, maple)
+PASS(cursor_throughput, false, 0, cursor)
+PASS(cursor_chain, true, 0, cursor)
 PASS(linear_throughput, false, 0, linear)
 PASS(linear_chain, true, 0, linear)
 PASS(sorted_throughput, false, 0, sorted)
@@ -126,7 +128,7 @@ struct contender {
 	pass_fn *pass;
 };
 
-#define MAX_CONTENDERS	8
+#define MAX_CONTENDERS	9
 #define SCAN		6	/* the contender whose pass costs its slots' number */
 
 static const struct contender throughput[] = {
@@ -138,6 +140,7 @@ static const struct contender throughput[] = {
 	{ "maple", maple_throughput },
 	[SCAN] = { "linear", linear_throughput },
 	{ "sorted", sorted_throughput },
+	{ "cursor", cursor_throughput },
 };
 
 static const struct contender chain[] = {
@@ -149,6 +152,7 @@ static const struct contender chain[] = {
 	{ "maple", maple_chain },
 	[SCAN] = { "linear", linear_chain },
 	{ "sorted", sorted_chain },
+	{ "cursor", cursor_chain },
 };
 
 static const struct contender views[] = {

@@ -35,6 +35,7 @@ struct oracle {
 	struct rnd_state rnd;
 	const struct layout *layout;
 	struct virtio_mem_xlate *xlate;
+	struct virtio_mem_xlate_cursor cursor;	/* kept through all updates */
 
 	/* The model: the slots in force, in no order. */
 	struct virtio_mem_xlate_slot slots[MAX_MODEL_SLOTS];
@@ -240,13 +241,18 @@ static void query_pieces(struct kunit *test, struct oracle *o, struct virtio_mem
 	err = stupid_answer(o, &good, &nr_pieces);
 	o->answered += !err && range.len;
 
-	ret = virtio_mem_xlate_range(view, range, access, &device);
-	expect_answer(test, o, ret == (err ?: nr_pieces > 1 ? -ENOBUFS : 0), "range");
-	if (ret || !range.len)
-		expect_answer(test, o, device_range_is_empty(device), "device after range");
-	else
-		expect_answer(test, o, virtio_device_range_get(device) == want[0].iov_base &&
-			      virtio_device_range_len(device) == range.len, "device of range");
+	for (i = 0; i < 2; i++) {
+		ret = i ? virtio_mem_xlate_cursor_range(&o->cursor, view, range, access, &device) :
+			  virtio_mem_xlate_range(view, range, access, &device);
+		expect_answer(test, o, ret == (err ?: nr_pieces > 1 ? -ENOBUFS : 0),
+			      i ? "cursor" : "range");
+		if (ret || !range.len)
+			expect_answer(test, o, device_range_is_empty(device), "device after range");
+		else
+			expect_answer(test, o, device.kva == want[0].iov_base &&
+				      device.len == range.len, "device of range");
+		device = poisoned_device_range();
+	}
 
 	for (i = 0; i < nr_pieces; i++) {
 		ret = virtio_mem_xlate_next(view, &left, access, &device);

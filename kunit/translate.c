@@ -583,6 +583,21 @@ static void removed_slot_ends_a_piece(struct kunit *test)
 	expect_piece(test, device, 0x1180, 0x41, RW);
 }
 
+/* What a cursor and the plain lookup say of @gpa; they must agree. */
+static void *by_cursor(struct kunit *test, struct virtio_mem_xlate_cursor *cursor,
+		       struct virtio_mem_xlate *xlate, u64 gpa, u64 len, unsigned int access)
+{
+	CLASS(virtio_mem_xlate_view, view)(xlate);
+	struct virtio_device_range device = poisoned_device_range(), plain;
+	struct virtio_driver_range driver = { gpa, len };
+	int err = virtio_mem_xlate_cursor_range(cursor, &view, driver, access, &device);
+
+	KUNIT_EXPECT_EQ(test, err, virtio_mem_xlate_range(&view, driver, access, &plain));
+	KUNIT_EXPECT_PTR_EQ(test, virtio_device_range_get(device), virtio_device_range_get(plain));
+	KUNIT_EXPECT_EQ(test, virtio_device_range_len(device), virtio_device_range_len(plain));
+	return err ? ERR_PTR(err) : virtio_device_range_get(device);
+}
+
 /*
  * A slot of over half the address space, where the kernel's mask against
  * speculation is of no use.  Nothing is touched.
@@ -594,6 +609,7 @@ static void huge_slot(struct kunit *test)
 	const size_t offsets[] = {
 		0, 1, SIZE_MAX / 2 - 1, SIZE_MAX / 2, SIZE_MAX / 2 + 1, SIZE_MAX - 0x101,
 	};
+	struct virtio_mem_xlate_cursor cursor = {};
 	struct virtio_device_range device;
 	unsigned int i;
 
@@ -603,6 +619,79 @@ static void huge_slot(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, 0x10 + slot.size), ERR_PTR(-EFAULT));
 	KUNIT_EXPECT_EQ(test, translate(xlate, 0x10, slot.size, R, &device), 0);
 	KUNIT_EXPECT_EQ(test, (u64)virtio_device_range_len(device), slot.size);
+	for (i = 0; i < ARRAY_SIZE(offsets); i++)
+		KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, 0x10 + (u64)offsets[i],
+						    1, R), slot.kva + offsets[i]);
+}
+
+static void cursor_answers_as_range_does(struct kunit *test)
+{
+	const struct virtio_mem_xlate_slot slots[] = {
+		{ 0x1000, 0x1000, (void *)0x101000, R },
+		{ 0x2000, 0x1000, (void *)0x102000, RW },
+	};
+	struct virtio_mem_xlate *xlate = register_for_test(test, slots, ARRAY_SIZE(slots));
+	struct virtio_mem_xlate_cursor cursor = {};
+	unsigned int i;
+
+	KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, 0, 1, R), ERR_PTR(-EFAULT));
+	for (i = 0; i < ARRAY_SIZE(slots); i++) {
+		u64 low = slots[i].gpa, last = low + slots[i].size - 1;
+		void *kva = slots[i].kva;
+
+		KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, low + 8, 8, R), kva + 8);
+		KUNIT_EXPECT_EQ(test, cursor.gpa, low);
+		KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, low, 0x1000, R), kva);
+		KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, last, 1, R), kva + 0xfff);
+		KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, low, 1, W),
+				    i ? kva : ERR_PTR(-EPERM));
+		KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, low, 1, 0),
+				    ERR_PTR(-EINVAL));
+		KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, low, 1, 4),
+				    ERR_PTR(-EINVAL));
+		KUNIT_EXPECT_NULL(test, by_cursor(test, &cursor, xlate, low, 0, R));
+		KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, last, 2, R),
+				    i ? ERR_PTR(-EFAULT) : kva + 0xfff);
+		KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, low, U64_MAX, R),
+				    ERR_PTR(-EOVERFLOW));
+		KUNIT_EXPECT_EQ(test, cursor.gpa, low);
+	}
+}
+
+/* The next table may be where the last one was, and another context's where this one's. */
+static void cursor_knows_no_other_table(struct kunit *test)
+{
+	struct virtio_mem_xlate_slot slots[] = {
+		{ 0x1000, 0x1000, (void *)0x101000, R },
+		{ 0x2000, 0x1000, (void *)0x202000, R },
+	};
+	struct virtio_mem_xlate *xlate = register_for_test(test, slots, 2), *other;
+	struct virtio_mem_xlate_cursor cursor = {};
+	unsigned int i;
+
+	for (i = 0; i < 64; i++) {
+		KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, 0x1000, 1, R),
+				    slots[0].kva);
+		slots[0].kva += 0x1000;
+		KUNIT_ASSERT_EQ(test, virtio_mem_xlate_replace(xlate, slots, 2), 0);
+	}
+	KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, 0x1000, 1, R), slots[0].kva);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, 0x1000, 0x1000), 0);
+	KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, 0x1000, 1, R),
+			    ERR_PTR(-EFAULT));
+
+	slots[0].kva += 0x1000;
+	other = virtio_mem_xlate_register(slots, 2);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, other);
+	KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, other, 0x1000, 1, R), slots[0].kva);
+	KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, xlate, 0x1000, 1, R),
+			    ERR_PTR(-EFAULT));
+	KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, other, 0x1000, 1, R), slots[0].kva);
+	virtio_mem_xlate_get(other);
+	virtio_mem_xlate_unregister(other);
+	KUNIT_EXPECT_PTR_EQ(test, by_cursor(test, &cursor, other, 0x1000, 1, R),
+			    ERR_PTR(-EFAULT));
+	virtio_mem_xlate_put(other);
 }
 
 /* No buffer can be that long, however often the guest names the same memory. */
@@ -647,6 +736,8 @@ static struct kunit_case translate_kunit_cases[] = {
 	KUNIT_CASE(same_offset_across_a_hole),
 	KUNIT_CASE(removed_slot_ends_a_piece),
 	KUNIT_CASE(huge_slot),
+	KUNIT_CASE(cursor_answers_as_range_does),
+	KUNIT_CASE(cursor_knows_no_other_table),
 	KUNIT_CASE(copy_longer_than_size_max),
 	{}
 };

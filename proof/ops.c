@@ -520,12 +520,15 @@ static void copy(const struct held *h, struct virtio_driver_range range, bool to
 	calls[12 + to]++;
 }
 
+/* One for all views of all contexts, of which it must take none for another. */
+static struct virtio_mem_xlate_cursor cursor;
+
 static void translate_one(struct held *h, unsigned int kind)
 {
 	struct virtio_driver_range range = some_range(h), rest = range;
 	struct model model = model_of(h->slots, h->nr);
 	unsigned int access = pick(16) ? 1 + pick(3) : byte(), n, i;
-	struct virtio_device_range device = { .len = 1 };
+	struct virtio_device_range device = { .len = 1 }, by_cursor = device;
 	struct kvec kvec[5];
 	struct answer want;
 	int ret;
@@ -542,6 +545,10 @@ static void translate_one(struct held *h, unsigned int kind)
 		else
 			expect((uintptr_t)device.kva == want.kva && device.len == range.len &&
 			       device.access == access);
+		expect(virtio_mem_xlate_cursor_range(&cursor, &h->view, range, access,
+						     &by_cursor) == ret);
+		expect(by_cursor.kva == device.kva && by_cursor.len == device.len &&
+		       by_cursor.access == device.access);
 		break;
 	case 1:
 		ret = virtio_mem_xlate_next(&h->view, &rest, access, &device);
@@ -660,6 +667,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	input = data;
 	input_left = size;
+	cursor = (struct virtio_mem_xlate_cursor){};
 	between_writes_hook = look_around;
 	grace_period_hook = end_views;
 	fail_allocation = size % 64 == 63;

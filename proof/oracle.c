@@ -244,7 +244,8 @@ static u64 length(u64 start)
 static void ask(const struct virtio_mem_xlate_view *view)
 {
 	struct virtio_driver_range range, rest;
-	struct virtio_device_range device;
+	static struct virtio_mem_xlate_cursor cursor;
+	struct virtio_device_range device, by_cursor;
 	unsigned int access = chance(2) ? rnd() : 1 + below(3);
 	struct kvec kvec[4];
 	struct answer want;
@@ -271,6 +272,12 @@ static void ask(const struct virtio_mem_xlate_view *view)
 		   device.access != access) {
 		failed("range: wrong piece", range, access, generation);
 	}
+
+	memset(&by_cursor, 0xff, sizeof(by_cursor));
+	if (virtio_mem_xlate_cursor_range(&cursor, view, range, access, &by_cursor) != ret ||
+	    by_cursor.kva != device.kva || by_cursor.len != device.len ||
+	    by_cursor.access != device.access)
+		failed("cursor", range, access, generation);
 
 	rest = range;
 	memset(&device, 0xff, sizeof(device));
@@ -350,6 +357,7 @@ static void run_table(unsigned long queries)
 				failed(wrong, (struct virtio_driver_range){}, 0, table->generation);
 		}
 		view.generation = chance(70) ? table->generation : below(table->generation + 1ULL);
+		view.version = table->version + view.generation;
 		ask(&view);
 	}
 	words += table->nr_words;

@@ -37,6 +37,7 @@ static void fill_memory(u64 *memory, u64 value)
 
 static void *reader(void *arg)
 {
+	struct virtio_mem_xlate_cursor cursor = {};
 	u64 state = (uintptr_t)arg + 1;
 
 	while (!stop) {
@@ -56,7 +57,8 @@ static void *reader(void *arg)
 			atomic_fetch_add(&lookups, 1);
 			if (i == 8 && state >> 62 == 0)
 				sched_yield();
-			if (virtio_mem_xlate_range(&view, range, 1, &again) != ret ||
+			if (virtio_mem_xlate_cursor_range(&cursor, &view, range, 1, &again) !=
+				    ret ||
 			    (!ret && again.kva != device.kva))
 				fatal("race: a view saw two tables");
 			if (ret)

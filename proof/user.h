@@ -136,6 +136,9 @@ static inline void between_writes(void)
 #include <sched.h>
 #include <stdatomic.h>
 
+typedef _Atomic uint64_t atomic64_t;
+#define atomic64_add_return(n, v) (atomic_fetch_add(v, n) + (n))
+
 #define THIS_MODULE NULL
 #define EXPORT_SYMBOL_GPL(name)
 #define MODULE_DESCRIPTION(text)

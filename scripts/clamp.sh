@@ -32,6 +32,14 @@ int probe(const struct virtio_mem_xlate_view *view, struct virtio_driver_range d
 {
 	return virtio_mem_xlate_range(view, driver, VIRTIO_MEM_XLATE_READ, device);
 }
+
+int probe_cursor(struct virtio_mem_xlate_cursor *cursor, const struct virtio_mem_xlate_view *view,
+		 struct virtio_driver_range driver, struct virtio_device_range *device);
+int probe_cursor(struct virtio_mem_xlate_cursor *cursor, const struct virtio_mem_xlate_view *view,
+		 struct virtio_driver_range driver, struct virtio_device_range *device)
+{
+	return virtio_mem_xlate_cursor_range(cursor, view, driver, VIRTIO_MEM_XLATE_READ, device);
+}
 END
 }
 
@@ -46,6 +54,7 @@ count() {
 # offset into it go through a mask, and each pointer out of a word?
 clamped() {
 	[ "$(count "$1/probe.o" probe "$index")" -ge 1 ] &&
+		[ "$(count "$1/probe.o" probe_cursor "$index")" -ge 1 ] &&
 		[ "$(count "$1/probe.o" probe "$sign")" -ge 1 ] &&
 		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$index")" -ge 4 ] &&
 		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$sign")" -ge 1 ]
@@ -121,6 +130,8 @@ for arch in x86-64 arm64; do
 		fails clamped 's/OPTIMIZER_HIDE_VAR(word);//'
 	verdict "$arch: an index that is not clamped is missed" \
 		fails clamped 's/array_index_mask_nospec((unsigned long)offset, [^;]*;/~0UL;/'
+	verdict "$arch: a cursor's offset that is not clamped is missed" \
+		fails clamped 's/^\toffset &= array_index_mask_nospec(.*;$//'
 	[ "$arch" = x86-64 ] || continue	# the other has neither debugfs nor tracepoints
 	build
 	verdict "$arch: a lookup that succeeds is neither counted nor traced" uncounted "$dir"
