@@ -119,9 +119,13 @@ static void run_table(unsigned int access, bool removals)
 	if (wrong)
 		failed(wrong, 0, 0, 0, 0);
 	ask_all(table, access);
+	/* Behind the words in use is nothing to take out. */
+	table->words[table->nr_words] = WORD_SLOT;
 	for (i = 0; removals && i < model.nr; i++) {
 		if (table_remove(table, slots[i].slot.gpa, slots[i].slot.size))
 			failed("remove", 0, 0, 0, table->generation);
+		if (table->words[table->nr_words] != WORD_SLOT)
+			failed("remove: beyond the words", 0, 0, 0, table->generation);
 		slots[i].removed = i + 1;
 		if (i + 1 == model.nr)
 			ask_all(table, access);

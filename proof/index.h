@@ -31,6 +31,45 @@ static inline bool has_fast_words(const struct virtio_mem_xlate_table *table)
 #endif
 }
 
+/*
+ * Bytes that slots[@first..@last] have in [@from, @to): all, and those in no bucket of
+ * 2^@shift which is all theirs.
+ */
+static inline wide outside(const struct virtio_mem_xlate_table *table, unsigned int shift,
+			   unsigned int first, unsigned int last, wide from, wide to, wide *bytes)
+{
+	wide size = (wide)1 << shift, left = 0, low, high, inside;
+	unsigned int i;
+
+	*bytes = 0;
+	for (i = first; i <= last; i++) {
+		low = max((wide)table->slots[i].gpa, from);
+		high = min((wide)table->slots[i].gpa + table->slots[i].size, to);
+		if (low >= high)
+			continue;
+		*bytes += high - low;
+		inside = (low + size - 1) >> shift << shift;
+		left += high - low;
+		if (inside < high >> shift << shift)
+			left -= (high >> shift << shift) - inside;
+	}
+	return left;
+}
+
+/* The coarsest that virtio_mem_xlate_table.h promises, from 2^@shift on and below 2^@end. */
+static inline unsigned int coarsest(const struct virtio_mem_xlate_table *table,
+				    unsigned int shift, unsigned int end, unsigned int first,
+				    unsigned int last, wide from, wide to)
+{
+	wide bytes;
+
+	while (shift + 1 < end &&
+	       outside(table, shift + 1, first, last, from, to, &bytes) <=
+		       bytes >> (shift < RANGE_SHIFT ? 0 : min(shift + 1 - RANGE_SHIFT, 7U)))
+		shift++;
+	return shift;
+}
+
 static unsigned int words_seen;
 
 static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
@@ -68,6 +107,10 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 			return "index: node too deep";
 		if (starting <= NODE_MIN_SLOTS)
 			return "index: node for few slots";
+		if (node_word_shift(word) !=
+		    coarsest(table, shift - min(shift, (unsigned int)ilog2(starting * 5 / 4)),
+			     shift, first_named, last, low, (wide)high + 1))
+			return "index: node cut otherwise than promised";
 		nr = 1UL << (shift - node_word_shift(word));
 		if (!node_word_offset(word) || node_word_offset(word) + nr > table->nr_words)
 			return "index: node outside the words";
@@ -116,6 +159,11 @@ static inline const char *index_wrong(const struct virtio_mem_xlate_table *table
 	if (table->span && (table->base & ~table->bucket_mask ||
 			    table->bucket_mask != ~bucket_last(table->shift)))
 		return "index: base, span and mask do not fit";
+	/* The first bucket names none that was left out below it. */
+	if (nr && !(table->words[1] & WORD_SLOT) && !word_is_node(table->words[1]) &&
+	    slot_last(&table->slots[slots_word_first(table->words[1])]) <
+		    (u64)(table->base - table->bucket_mask))
+		return "index: first bucket names a slot below it";
 	words_seen = 0;
 	wrong = word_wrong(table, table->words[0], 0, U64_MAX, BITS_PER_LONG_LONG, 8);
 	for (i = 1; i <= nr && !wrong; i++) {
@@ -130,23 +178,6 @@ static inline const char *index_wrong(const struct virtio_mem_xlate_table *table
 	if (!wrong && words_seen != table->nr_words && table->span != U64_MAX)
 		return "index: words that nothing leads to";
 	return wrong;
-}
-
-/* Bytes of slots[@first..@last] that are in no bucket of 2^@shift which is all theirs. */
-static inline wide outside(const struct virtio_mem_xlate_table *table, unsigned int shift,
-			   unsigned int first, unsigned int last, wide *bytes)
-{
-	wide size = (wide)1 << shift, left = 0, low, high;
-	unsigned int i;
-
-	*bytes = 0;
-	for (i = first; i <= last; i++) {
-		*bytes += table->slots[i].size;
-		low = ((wide)table->slots[i].gpa + size - 1) >> shift << shift;
-		high = ((wide)table->slots[i].gpa + table->slots[i].size) >> shift << shift;
-		left += table->slots[i].size - (low < high ? high - low : 0);
-	}
-	return left;
 }
 
 /* Are the buckets those that virtio_mem_xlate_table.h promises?  Of speed, not of answers. */
@@ -171,10 +202,7 @@ static inline const char *shape_wrong(const struct virtio_mem_xlate_table *table
 	high = slot_last(&slots[last]);
 	while ((high >> shift) - (low >> shift) >= table_max_words(table->nr_slots) / 16 * 13)
 		shift++;
-	while (shift + 1 < BITS_PER_LONG_LONG &&
-	       outside(table, shift + 1, first, last, &bytes) <=
-		       bytes >> (shift < RANGE_SHIFT ? 0 : min(shift + 1 - RANGE_SHIFT, 7U)))
-		shift++;
+	shift = coarsest(table, shift, BITS_PER_LONG_LONG, first, last, 0, (wide)U64_MAX + 1);
 	low = low >> shift << shift;
 	bytes = (wide)1 << shift;
 	if (table->shift != shift || (u64)(table->base + bytes) != low ||

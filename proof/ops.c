@@ -340,6 +340,7 @@ static void load(struct context *context, unsigned int kind)
 	if (kind) {
 		expect(!held_of(context));
 		expect(live_objects == objects);
+		expect(traced_slots == context->nr_next && traced_ns == 1);
 	}
 	commit(context);
 	calls[kind]++;
@@ -377,7 +378,7 @@ static void remove_one(struct context *context)
 	expect(ret == want && allocations == before);
 	if (ret)
 		return;
-	expect(!held_of(context));
+	expect(!held_of(context) && traced_slots == context->nr_next && traced_ns == 1);
 	commit(context);
 	calls[3]++;
 }
@@ -398,7 +399,7 @@ static void unregister(struct context *context)
 	updating = context;
 	virtio_mem_xlate_unregister(context->xlate);
 	updating = NULL;
-	expect(!held_of(context) && allocations == before);
+	expect(!held_of(context) && allocations == before && !traced_slots);
 	context->registered = false;
 	commit(context);
 	forget(context);
@@ -647,18 +648,20 @@ static void ranges(void)
 /* Ends with the module: whatever is still there then, it says so and frees it. */
 static void end(void)
 {
-	unsigned int left = 0, i;
+	unsigned int left = 0, registered = 0, i;
 
 	for (i = 0; i < VIEWS; i++)
 		if (held[i].context)
 			release(&held[i]);
 	for (i = 0; i < CONTEXTS; i++) {
 		left += !!contexts_of_test[i].xlate;
+		registered += contexts_of_test[i].registered;
 		contexts_of_test[i] = (struct context){};
 	}
 	errors_logged = 0;
+	errors_unregistered = 0;
 	module_exit_call();
-	expect(errors_logged == left && !live_objects);
+	expect(errors_logged == left && errors_unregistered == registered && !live_objects);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);

@@ -327,6 +327,10 @@ static void remove_some(struct virtio_mem_xlate_table *table)
 			m->removed = table->generation;
 		removed += !want;
 	}
+	for (i = n = 0; i < model.nr; i++)
+		n += slots[i].removed == SLOT_LIVE;
+	if (table->nr_live != n)
+		failed("slots counted", (struct virtio_driver_range){}, 0, table->generation);
 }
 
 static void run_table(unsigned long queries)

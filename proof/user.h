@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -120,6 +121,13 @@ static inline void sort(void *base, size_t num, size_t size,
 		abort();							\
 	} while (0)
 
+/* A function, so that what the source branches on is not mixed with what is checked here. */
+static inline void require(bool condition, const char *or_else)
+{
+	if (!condition)
+		fatal("%s", or_else);
+}
+
 /* Of a test: what other processors do between two writes of an update. */
 static void (*between_writes_hook)(void);
 
@@ -154,16 +162,36 @@ static inline void might_sleep(void)
 		fatal("sleeps in an interrupt");
 }
 
-#define ktime_get_ns() ((u64)0)
+/* Each look at it takes one. */
+static inline u64 ktime_get_ns(void)
+{
+	static _Thread_local u64 now;
 
-/* No debugfs, no tracepoints: both are for people. */
+	return ++now;
+}
+
+/* No debugfs; and of the tracepoints, what this thread's last update said. */
 #define TRACE_EVENT(...)
-#define trace_update(...) do { } while (0)
-#define trace_fail(...) do { } while (0)
+static _Thread_local unsigned int traced_slots;
+static _Thread_local u64 traced_ns;
+#define trace_update(id, nr_slots, ns) ((void)(id), traced_slots = (nr_slots), traced_ns = (ns))
+#define trace_fail(id, start, len, access, err)					\
+	((void)(id), require(err, "a failure traced of what did not fail"))
 
-static atomic_uint errors_logged;
-#define pr_err(format, ...)							\
-	(atomic_fetch_add(&errors_logged, 1), (void)snprintf(NULL, 0, format, __VA_ARGS__))
+/* What was logged, and of it what names the call that was forgotten. */
+static atomic_uint errors_logged, errors_unregistered;
+
+static inline __attribute__((format(printf, 1, 2))) void pr_err(const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	atomic_fetch_add(&errors_logged, 1);
+	atomic_fetch_add(&errors_unregistered, !!strstr(text, "never unregistered"));
+}
 
 struct kvec {
 	void *iov_base;
@@ -362,13 +390,6 @@ static inline void scope_leave(struct mutex **m)
 #define scoped_guard(kind, m)							\
 	for (struct mutex *_scope __attribute__((cleanup(scope_leave))) = scope_enter(m),\
 	     *_once = _scope; _once; _once = NULL)
-
-/* Functions, so that what the source branches on is not mixed with what is checked here. */
-static inline void require(bool condition, const char *or_else)
-{
-	if (!condition)
-		fatal("%s", or_else);
-}
 
 #define rcu_dereference_protected(p, condition)					\
 	(require(condition, "table read under no mutex"), (p))

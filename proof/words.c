@@ -5,6 +5,8 @@
  */
 #include "virtio_mem_xlate.c"
 
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
 static unsigned long checks;
 
 #define check(condition)							\
@@ -29,6 +31,42 @@ static void check_limit(void)
 	check(table_create(table, slots + n, 1) == ERR_PTR(-ENOSPC));
 	table_free(table);
 	free(slots);
+}
+
+/* Sizes and counts of typed pointers whose product wraps, fits, or just does not. */
+static void check_pointers(void)
+{
+	static const u64 n[] = { 0, 1, 2, 3, 8, 4096, 1ULL << 32, (1ULL << 32) + 1, 1ULL << 63,
+				 U64_MAX / 3 + 1, U64_MAX };
+	static const u64 lens[] = { 0, 1, 8, 8192, U64_MAX };
+	unsigned int i, j, k;
+
+	for (i = 1; i < ARRAY_SIZE(n); i++) {
+		for (j = 0; j < ARRAY_SIZE(n); j++) {
+			for (k = 0; k < ARRAY_SIZE(lens); k++) {
+				struct virtio_device_range range = { (void *)4096, lens[k], 3 };
+				bool fits = lens[k] && (unsigned __int128)n[i] * n[j] <= lens[k];
+
+				check(__virtio_device_range_ptr(range, n[i], 8, n[j], 1) ==
+				      (fits ? range.kva : NULL));
+			}
+		}
+	}
+}
+
+/* What is not a valid access finds no bucket, whatever bits the address of a slot has. */
+static void check_access(void)
+{
+	struct virtio_mem_xlate_table table = { .bucket_mask = ~4095ULL };
+	struct virtio_mem_xlate_view view = { .table = &table };
+	struct virtio_driver_range range = { .len = 4096 };
+	struct virtio_device_range device;
+	unsigned int access;
+
+	for (access = 0; access < 32; access++)
+		check(__virtio_mem_xlate_hit(&view, ~0UL, range, access, &device) ==
+		      (access >= 1 && access <= 3));
+	check(!__virtio_mem_xlate_hit(&view, ~0UL, range, U32_MAX, &device));
 }
 
 int main(void)
@@ -76,6 +114,8 @@ int main(void)
 	}
 	check(!slot_has_word(&(struct xlate_slot){ .kva = (void *)4097, .gpa = 4096 }));
 	check_limit();
+	check_pointers();
+	check_access();
 	/* Whoever runs ahead of a check gets what is inside. */
 	for (i = 0; i < 64; i++) {
 		struct xlate_slot slot = { .kva = (void *)64, .size = 1UL << i };
