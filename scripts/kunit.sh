@@ -56,7 +56,7 @@ case $arch in
 x86_64)
 	need qemu-system-x86
 	config+=(--arch=x86_64 "--kunitconfig=$TOP/kunit/x86_64.config")
-	args+=("--qemu_args=-smp 4 -cpu max")
+	args+=("--qemu_args=-smp 4 -cpu max,la57=off")	# see debug-kernels.sh
 	if [ -n "$kcsan" ]; then
 		name=kunit-x86_64-kcsan-$version
 		config+=("--kunitconfig=$TOP/kunit/kcsan.config")
