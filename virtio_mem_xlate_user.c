@@ -187,7 +187,7 @@ static bool is_private(unsigned long start, unsigned long *nr_pages)
 }
 
 /*
- * Returns the number of pages pinned, of which there may be fewer, or an error.
+ * Returns the number of pages pinned, of which there may be fewer, none or an error.
  *
  * Two things are not left to the kernel, since 6.1's cannot do them.  It does
  * not wait for userfaultfd under FOLL_LONGTERM, so whatever may be missing is
@@ -204,11 +204,11 @@ static int pin_batch(unsigned long start, unsigned long nr_pages, unsigned int g
 		fault_in(start, nr_pages, FOLL_WRITE | FOLL_FORCE, pages);
 	n = pin_user_pages_fast(start, nr_pages, gup_flags | FOLL_NOFAULT, pages);
 	if (n != -EFAULT)
-		return n ?: -EFAULT;
+		return n;
 	n = fault_in(start, nr_pages, gup_flags, pages);
 	if (n > 0)
 		n = pin_user_pages_fast(start, n, gup_flags, pages);
-	return n ?: -EFAULT;
+	return n;
 }
 
 /* Pins all pages or none. */
@@ -227,11 +227,10 @@ static int pin_pages(unsigned long start, unsigned long nr_pages, unsigned int a
 			goto err_unpin;
 		n = pin_batch(start + (done << PAGE_SHIFT), min(nr_pages - done, BATCH),
 			      gup_flags, pages + done);
-		if (n < 0)
+		if (n <= 0)
 			goto err_unpin;
 		if ((gup_flags & FOLL_WRITE) && !are_writable_unnoticed(pages + done, n)) {
 			done += n;
-			n = -EFAULT;
 			goto err_unpin;
 		}
 		cond_resched();
@@ -240,7 +239,7 @@ static int pin_pages(unsigned long start, unsigned long nr_pages, unsigned int a
 
 err_unpin:
 	unpin_user_pages(pages, done);
-	return n;
+	return n < 0 ? n : -EFAULT;
 }
 
 /*
@@ -422,7 +421,7 @@ static struct virtio_mem_xlate_user_stretch *stretch_pin(u64 uaddr, u64 size, un
 	start = uaddr & PAGE_MASK;
 	nr_pages = (PAGE_ALIGN(uaddr + size) - start) >> PAGE_SHIFT;
 	/* vmap() takes no more, either. */
-	if (nr_pages > totalram_pages() || nr_pages > UINT_MAX)
+	if (nr_pages > min_t(unsigned long, totalram_pages(), UINT_MAX))
 		return ERR_PTR(-ENOMEM);
 
 	stretch = kzalloc(sizeof(*stretch), GFP_KERNEL_ACCOUNT);
@@ -746,10 +745,11 @@ static int memory_slots(const struct memory *memory, struct virtio_mem_xlate_slo
 {
 	unsigned int i, nr = 0;
 
-	for (i = 0; i < memory->nr; i++)
-		if (check_add_overflow(nr, memory->regions[i].stretch->nr_pieces, &nr) ||
-		    nr > VIRTIO_MEM_XLATE_MAX_SLOTS)
+	for (i = 0; i < memory->nr; i++) {
+		if (memory->regions[i].stretch->nr_pieces > VIRTIO_MEM_XLATE_MAX_SLOTS - nr)
 			return -ENOSPC;
+		nr += memory->regions[i].stretch->nr_pieces;
+	}
 	*slots = kvmalloc_array(nr, sizeof(**slots), GFP_KERNEL_ACCOUNT);
 	if (!*slots)
 		return -ENOMEM;

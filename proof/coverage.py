@@ -1,17 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""coverage.py [--limit=N] FILE... -- JSON...: sums up what gcov says of FILEs in
+"""coverage.py FILE... -- JSON...: sums up what gcov says of FILEs in
 several programs.
 
 Fails for a line or branch that none of them reached and that does not stand, with
-its reason, in proof/not-covered; and for more than N such lines (10).
+its reason, in proof/not-covered; and for more than 10 such lines.
 """
 import json
 import os
 import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-limit = int(sys.argv.pop(1)[8:]) if sys.argv[1].startswith('--limit=') else 10
 files, reports = sys.argv[1:sys.argv.index('--')], sys.argv[sys.argv.index('--') + 1:]
 allowed = {line.strip() for line in open(f'{TOP}/proof/not-covered')
            if line.strip() and not line.startswith(('#', '\t'))}
@@ -37,4 +36,4 @@ for base, number in sorted(missed):
 print(f'{sum(map(bool, lines.values()))} of {len(lines)} lines, '
       f'{sum(map(bool, branches.values()))} of {len(branches)} branches; '
       f'{len(excluded)} lines excluded, {len(missed - excluded)} missed')
-sys.exit(bool(missed - excluded) or len(excluded) > limit or {base for base, _ in lines} != set(files))
+sys.exit(bool(missed - excluded) or len(excluded) > 10 or {base for base, _ in lines} != set(files))

@@ -183,7 +183,7 @@ END
 	sed -n '/^COUNTS OF LINES/,/^END OF COUNTS/p' "$log" | sed '1d;$d' | base64 -di >"$tmp/user.gcda"
 	cp "$build/$object.gcno" "$tmp/user.gcno"
 	(cd "$tmp" && gcov -b -c -j -t user.gcda >user.json 2>/dev/null) &&
-		python3 "$TOP/proof/coverage.py" --limit=24 virtio_mem_xlate_user.c -- "$tmp/user.json" || rc=1
+		python3 "$TOP/proof/coverage.py" virtio_mem_xlate_user.c -- "$tmp/user.json" || rc=1
 	rm -r "$tmp"
 	"$TOP/scripts/splat.sh" "$log" | head -n 15 && [ "${PIPESTATUS[0]}" = 0 ] || rc=1
 	! grep '^skip ' "$log" | grep -v 'movable memory' || rc=1

@@ -5,14 +5,17 @@
  */
 #include <linux/delay.h>
 #include <linux/err.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kvm.h>
 #include <linux/ktime.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "../../virtio_mem_xlate_user.h"
@@ -78,15 +81,38 @@ static struct virtio_mem_xlate *register_stretch(struct virtio_mem_xlate_user_st
 	return xlate;
 }
 
+struct pin_work {
+	struct work_struct work;
+	const struct test_pin *pin;
+	struct virtio_mem_xlate_user_stretch *stretch;
+};
+
+static void pin_here(struct work_struct *work)
+{
+	struct pin_work *here = container_of(work, struct pin_work, work);
+	const struct test_pin *pin = here->pin;
+
+	here->stretch = pin->flags & TEST_PIECES ?
+		virtio_mem_xlate_user_pin_pieces(pin->uaddr, pin->size, pin->access) :
+		virtio_mem_xlate_user_pin(pin->uaddr, pin->size, pin->access);
+}
+
 static int pin(struct xarray *items, struct test_pin *pin)
 {
+	struct pin_work pin_work = { .pin = pin };
 	struct item item = {};
 	ktime_t start = ktime_get();
 	int id;
 
-	item.stretch = pin->flags & TEST_PIECES ?
-		virtio_mem_xlate_user_pin_pieces(pin->uaddr, pin->size, pin->access) :
-		virtio_mem_xlate_user_pin(pin->uaddr, pin->size, pin->access);
+	if (pin->flags & TEST_KTHREAD) {
+		INIT_WORK_ONSTACK(&pin_work.work, pin_here);
+		schedule_work(&pin_work.work);
+		flush_work(&pin_work.work);
+		destroy_work_on_stack(&pin_work.work);
+	} else {
+		pin_here(&pin_work.work);
+	}
+	item.stretch = pin_work.stretch;
 	if (IS_ERR(item.stretch))
 		return PTR_ERR(item.stretch);
 	pin->kva = (uintptr_t)virtio_mem_xlate_user_kva(item.stretch);
@@ -324,11 +350,78 @@ static int test_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/* A page as if of a file, which must stay open, for whoever judges it by its mapping. */
+struct test_page {
+	struct page *page;
+	struct address_space mapping;
+};
+
+static const struct address_space_operations test_page_aops = { .dirty_folio = noop_dirty_folio };
+
+static void test_page_free(struct test_page *page)
+{
+	page->page->mapping = NULL;
+	put_page(page->page);
+	kfree(page);
+}
+
+static void test_vma_close(struct vm_area_struct *vma)
+{
+	test_page_free(vma->vm_private_data);
+}
+
+static const struct vm_operations_struct test_vm_ops = { .close = test_vma_close };
+
+static struct test_page *test_page_new(unsigned long of)
+{
+	struct test_page *page = kzalloc(sizeof(*page), GFP_KERNEL);
+	struct file *file;
+
+	if (!page)
+		return NULL;
+	page->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!page->page) {
+		kfree(page);
+		return NULL;
+	}
+	file = of == TEST_MMAP_OF_NONE ? NULL : fget(of - TEST_MMAP_OF(0));
+	if (file) {
+		page->mapping.host = file_inode(file);
+		page->mapping.a_ops = &test_page_aops;
+		page->page->mapping = &page->mapping;
+		fput(file);
+	}
+	return page;
+}
+
+static int test_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct test_page *page;
+	int err;
+
+	if (vma->vm_pgoff == TEST_MMAP_SLOW) {
+		msleep(1000);
+		return -ENODEV;
+	}
+	page = test_page_new(vma->vm_pgoff);
+	if (!page)
+		return -ENOMEM;
+	err = vm_insert_page(vma, vma->vm_start, page->page);
+	if (err) {
+		test_page_free(page);
+		return err;
+	}
+	vma->vm_private_data = page;
+	vma->vm_ops = &test_vm_ops;
+	return 0;
+}
+
 static const struct file_operations test_fops = {
 	.owner = THIS_MODULE,
 	.open = test_open,
 	.release = test_release,
 	.unlocked_ioctl = test_ioctl,
+	.mmap = test_mmap,
 };
 
 static struct miscdevice test_device = {

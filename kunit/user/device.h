@@ -14,6 +14,7 @@ struct test_pin {
 	__u32 flags;
 #define TEST_PIECES	1
 #define TEST_TRANSLATE	2
+#define TEST_KTHREAD	4	/* by a kernel thread, which has no memory */
 	__u32 id;	/* out */
 	__u32 nr_slots;	/* out */
 	__u64 kva;	/* out */
@@ -71,5 +72,10 @@ struct test_gpa {
 #define TEST_POKE		_IO('X', 8)	/* argument: an id; writes to the first byte */
 #define TEST_UNPIN_ATOMIC	_IO('X', 9)	/* argument: an id; what must not be done */
 #define TEST_GPA		_IOWR('X', 10, struct test_gpa)
+
+/* What mmap() of it gives, by the offset in pages: one page, or nothing. */
+#define TEST_MMAP_SLOW		0	/* a second under the lock, and an error */
+#define TEST_MMAP_OF_NONE	1	/* of no file */
+#define TEST_MMAP_OF(fd)	(2 + (fd))	/* as a page cache might have it */
 
 #endif /* _VIRTIO_MEM_XLATE_USER_TEST_H */

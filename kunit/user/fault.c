@@ -4,7 +4,7 @@
 
 #define SIZE	(600 * PAGE)
 
-static char *mem, *more, *untouched;
+static char *mem, *more, *untouched, *huge;
 static int table;
 
 static struct kvm_region kvm_regions[3];
@@ -29,6 +29,12 @@ static int do_pin_read(void)
 	return pin(mem, SIZE, READ, TEST_PIECES);
 }
 
+/* To be read, huge pages are mapped, each on its own with what is small between them. */
+static int do_pin_several(void)
+{
+	return pin(huge, 3 * HUGE, READ, TEST_PIECES);
+}
+
 static int do_pin_untouched(void)
 {
 	madvise(untouched, 64 * PAGE, MADV_DONTNEED);
@@ -50,6 +56,21 @@ static int do_set_vhost(void)
 	struct test_set req = { .id = table, .vhost = (uintptr_t)&vhost_memory };
 
 	return ioctl(dev, TEST_SET, &req) ? -errno : 0;
+}
+
+/* Huge and small pages by turns; or NULL, where none are huge. */
+static char *map_some_huge(void)
+{
+	int fd = new_memfd(2 * HUGE, MFD_HUGETLB), small = new_memfd(HUGE, 0);
+	char *p = map_huge_anon(3 * HUGE);
+
+	if (read_number("/proc/meminfo", "HugePages_Free") < 2)
+		return NULL;
+	mmap(p, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	mmap(p + HUGE, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, small, 0);
+	mmap(p + 2 * HUGE, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, HUGE);
+	memset(p, 1, 3 * HUGE);
+	return p;
 }
 
 /*
@@ -111,6 +132,7 @@ static void fault_all(void)
 	more = map_anon(SIZE);
 	fill(more, SIZE, 2);
 	untouched = map_anon(64 * PAGE);
+	huge = map_some_huge();
 	kvm_regions[0] = (struct kvm_region){
 		.memory_size = SIZE, .userspace_addr = (uintptr_t)mem,
 	};
@@ -135,6 +157,8 @@ static void fault_all(void)
 	fail_each("a pin in pieces", do_pin_pieces);
 	fail_each("a pin to read", do_pin_read);
 	fail_each("a pin of untouched memory", do_pin_untouched);
+	if (huge)
+		fail_each("a pin of several pieces", do_pin_several);
 	fail_each("a new table", do_create);
 	fail_each("KVM's regions", do_set_kvm);
 	fail_each("vhost's regions", do_set_vhost);

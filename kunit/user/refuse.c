@@ -18,6 +18,8 @@ static void refuse_arguments(void)
 	check_refused(mem, PAGE, 7, -EINVAL);
 	CHECK_EQ(ioctl(dev, TEST_CREATE, 2), -1);
 	CHECK_EQ(errno, EINVAL);
+	/* A kernel thread has no memory. */
+	CHECK_EQ(pin(mem, PAGE, RW, TEST_KTHREAD), -EINVAL);
 }
 
 static void refuse_addresses(void)
@@ -28,18 +30,26 @@ static void refuse_addresses(void)
 		{ 0xffffffff81000000, PAGE },		/* the kernel's text */
 		{ 0xffffffffff600000, PAGE },		/* vsyscall */
 		{ 0x800000000000, PAGE },		/* above user memory: no address at all */
+		{ 0x7fffffffe000, PAGE },		/* above the stack */
 		{ 0x7ffffffff000, 2 * PAGE },		/* out of user memory */
 		{ -PAGE, PAGE }, { -PAGE, PAGE - 1 },	/* wrapping: just, just not, by far */
 		{ -PAGE, 2 * PAGE }, { 1, -1 }, { -1, 1 }, { -1, -1 }, { PAGE, -PAGE },
 	};
-	char *mem = map_anon(PAGE);
 	unsigned int i;
+	char *mem;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		check_refused((void *)bad[i][0], bad[i][1], READ, -EFAULT);
 		check_refused((void *)bad[i][0], bad[i][1], RW, -EFAULT);
 	}
-	/* Sizes that lose their upper bits in an int, in pages and in bytes. */
+	/*
+	 * Sizes that lose their upper bits in an int, in pages and in bytes.  So low that
+	 * all of it would be user memory, but in user-mode Linux.
+	 */
+	mem = uml ? map_anon(PAGE) :
+		    mmap((void *)(1UL << 28), PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	CHECK(mem != MAP_FAILED);
 	for (i = 44; i < 47; i++)
 		check_refused(mem, (1UL << i) + PAGE, READ, uml ? -EFAULT : -ENOMEM);
 }
@@ -179,6 +189,51 @@ static void refuse_shared_file(void)
 	unlink("/disk/file");
 }
 
+static char *map_page_of(unsigned long offset)
+{
+	return mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, dev, offset * PAGE);
+}
+
+/*
+ * What the mapping lets pass, the page may not: one of a file, which its filesystem is
+ * not told of.  A device's has a mapping in a filesystem that says it is shmem.
+ */
+static void refuse_pages(void)
+{
+	int fd = open("/disk/file", O_RDWR | O_CREAT | O_TRUNC, 0600), memfd = new_memfd(PAGE, 0);
+	const struct {
+		unsigned long offset;
+		bool refused;
+	} pages[] = {
+		{ TEST_MMAP_OF_NONE, false }, { TEST_MMAP_OF(memfd), false },
+		{ TEST_MMAP_OF(dev), true }, { TEST_MMAP_OF(fd), true },
+	};
+	struct counters before = counters();
+	unsigned int i;
+	char *mem;
+	int id;
+
+	if (fd < 0)
+		skip("no disk");
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		mem = map_page_of(pages[i].offset);
+		CHECK(mem != MAP_FAILED);
+		mem[0] = 'p';
+		if (pages[i].refused)
+			check_refused(mem, PAGE, RW, -EFAULT);
+		else
+			CHECK_EQ(undo(pin(mem, PAGE, RW, 0)), 0);
+		id = pin(mem, PAGE, READ, TEST_TRANSLATE);
+		CHECK(id > 0);
+		CHECK_EQ(copy_from(id, 0, &mem[1], 1), 0);
+		CHECK_EQ(mem[1], 'p');
+		CHECK_EQ(undo(id), 0);
+		munmap(mem, PAGE);
+	}
+	CHECK_COUNTERS(before);
+	unlink("/disk/file");
+}
+
 const struct test refuse_tests[] = {
 	{ "refuse: bad arguments", refuse_arguments },
 	{ "refuse: kernel and wrapping addresses", refuse_addresses },
@@ -187,5 +242,6 @@ const struct test refuse_tests[] = {
 	{ "refuse: device memory", refuse_device_memory },
 	{ "refuse: secretmem", refuse_secretmem },
 	{ "refuse: shared file mapping, for writing", refuse_shared_file },
+	{ "refuse: a file's page in other memory", refuse_pages },
 	{}
 };

@@ -139,6 +139,42 @@ static void stall_killed(void)
 	CHECK_EQ(undo(id), 0);
 }
 
+static void *map_slowly(void *arg)
+{
+	mmap(NULL, PAGE, PROT_READ, MAP_SHARED, dev, TEST_MMAP_SLOW * PAGE);
+	return arg;
+}
+
+static void child_pins_while_mapping(void *arg)
+{
+	char *mem = map_anon(SIZE);
+	pthread_t thread;
+
+	fill(mem, SIZE, 1);
+	dev = open("/dev/virtio_mem_xlate_user_test", O_RDWR);
+	pthread_create(&thread, NULL, map_slowly, NULL);
+	usleep(100000);
+	WRITE_ONCE(*(bool *)arg, true);
+	pin(mem, SIZE, READ, 0);
+}
+
+/* Killed while another thread changes what memory there is. */
+static void stall_map(void)
+{
+	bool *begun = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	struct counters before = counters();
+	pid_t pid = start(child_pins_while_mapping, begun);
+	int i;
+
+	for (i = 0; !READ_ONCE(*begun) && i < 1000; i++)
+		usleep(10000);
+	CHECK(i < 1000);
+	usleep(200000);
+	kill(pid, SIGKILL);
+	CHECK_EQ(finish(pid), SIGKILL);
+	CHECK_COUNTERS(before);
+}
+
 static size_t big(void)
 {
 	return uml ? GIB / 8 : quick ? GIB / 4 : GIB;
@@ -229,6 +265,7 @@ static void stall_big(void)
 const struct test stall_tests[] = {
 	{ "stall: userfaultfd stops nobody else", stall_userfault },
 	{ "stall: userfaultfd, killed", stall_killed },
+	{ "stall: mmap() of another thread, killed", stall_map },
 	{ "stall: 1 GiB, killed", stall_big },
 	{}
 };

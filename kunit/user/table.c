@@ -313,12 +313,12 @@ static void *hold_in_thread(void *arg)
 }
 
 /* Waits until the view is held; returns when that was. */
-static __u64 hold_view(struct holder *holder, int id, char *buf)
+static __u64 hold_view(struct holder *holder, int id, char *buf, unsigned int ms)
 {
 	int i;
 
 	holder->req.copy = (struct test_copy){ .id = id, .len = SIZE, .buf = (uintptr_t)buf };
-	holder->req.ms = 1000;
+	holder->req.ms = ms;
 	memset(buf, 0, SIZE);
 	pthread_create(&holder->thread, NULL, hold_in_thread, holder);
 	for (i = 0; !is_filled(buf, SIZE, 1) && i < 1000; i++)
@@ -350,7 +350,7 @@ static void table_views(void)
 		mem = filled_memory(1);
 		regions[0] = region(0, mem, SIZE);
 		CHECK_EQ(set_kvm(id, regions, 1), 0);
-		held_ns = hold_view(&holder, id, buf);
+		held_ns = hold_view(&holder, id, buf, 1000);
 		munmap(mem, SIZE);
 		CHECK_EQ(counters().pinned - before.pinned, PAGES);
 		if (!i)
@@ -359,6 +359,136 @@ static void table_views(void)
 			CHECK_EQ(undo(id), 0);
 		check_waited(&holder, held_ns, buf);
 	}
+}
+
+struct stuck {
+	int id;
+	bool stalls, stalled, go;
+};
+
+struct setter {
+	int id;
+	struct kvm_region regions[2];
+};
+
+static void *set_in_thread(void *arg)
+{
+	struct setter *setter = arg;
+
+	set_kvm(setter->id, setter->regions, 2);
+	return NULL;
+}
+
+/* Sets a table; if it stalls, when it is told to go on. */
+static void child_is_stuck(void *arg)
+{
+	struct stuck *stuck = arg;
+	char *missing = map_anon(SIZE), *contents = filled_memory(3);
+	struct setter setter = {
+		stuck->id, { region(0, contents, SIZE), region(GIB, missing, SIZE) },
+	};
+	int uffd = stuck->stalls ? userfaultfd_for(missing, SIZE) : -1;
+	pthread_t thread;
+	void *fault;
+	size_t at;
+
+	pthread_create(&thread, NULL, set_in_thread, &setter);
+	if (stuck->stalls) {
+		CHECK(userfault_wait(uffd, 10000, &fault));
+		WRITE_ONCE(stuck->stalled, true);
+		while (!READ_ONCE(stuck->go))
+			usleep(10000);
+		for (at = 0; at < SIZE; at += PAGE)
+			userfault_resolve(uffd, missing + at, contents + at);
+	}
+	pthread_join(thread, NULL);
+}
+
+/* Killed while it waits for another call, which waits for a view; before it pins, or after. */
+static void table_killed(void)
+{
+	char *mem = filled_memory(1), *other = filled_memory(2), *buf = map_anon(SIZE);
+	struct stuck *stuck = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	struct kvm_region old = region(0, mem, SIZE);
+	struct setter new = { 0, { old, region(GIB, other, SIZE) } };
+	struct counters before;
+	struct holder holder;
+	pthread_t thread;
+	__u64 held_ns;
+	pid_t pid;
+	int i;
+
+	for (stuck->stalls = false;; stuck->stalls = true) {
+		stuck->id = create(0);
+		new.id = stuck->id;
+		stuck->stalled = false;
+		stuck->go = false;
+		before = counters();
+		pid = stuck->stalls ? start(child_is_stuck, stuck) : 0;
+		for (i = 0; pid && !READ_ONCE(stuck->stalled) && i < 1000; i++)
+			usleep(10000);
+		CHECK(i < 1000);
+		CHECK_EQ(set_kvm(stuck->id, &old, 1), 0);
+		held_ns = hold_view(&holder, stuck->id, buf, 2000);
+		pthread_create(&thread, NULL, set_in_thread, &new);
+		for (i = 0; copy_from(stuck->id, GIB, buf + SIZE - 1, 1) && i < 1000; i++)
+			usleep(10000);
+		CHECK(i < 1000);
+		WRITE_ONCE(stuck->go, true);
+		if (!pid)
+			pid = start(child_is_stuck, stuck);
+		usleep(300000);
+		CHECK_EQ(kill(pid, SIGKILL), 0);
+		CHECK_EQ(finish(pid), SIGKILL);
+		CHECK(now_ns() - held_ns < 1500000000);
+		pthread_join(thread, NULL);
+		pthread_join(holder.thread, NULL);
+		CHECK(guest_is_filled(stuck->id, 0, SIZE, 1));
+		CHECK(guest_is_filled(stuck->id, GIB, SIZE, 2));
+		CHECK_EQ(undo(stuck->id), 0);
+		CHECK_COUNTERS(before);
+		if (stuck->stalls)
+			break;
+	}
+}
+
+/* More regions, or pieces of them, than a table has slots. */
+static void table_too_many(void)
+{
+	unsigned int nr = MAX_SLOTS + 1, i;
+	struct test_pin req = { .access = RW, .flags = TEST_PIECES };
+	struct kvm_region *regions = map_anon(nr * sizeof(*regions));
+	struct counters before = counters();
+	int id = create(0), fd, stretch;
+	char *mem;
+
+	CHECK_EQ(set_kvm(id, regions, nr), -ENOSPC);
+	if (read_number("/proc/meminfo", "HugePages_Free") < MAX)
+		goto out;
+	/* Allocated in one order, mapped in another: each is a piece. */
+	fd = new_memfd(MAX * HUGE, MFD_HUGETLB);
+	mem = map(MAX * HUGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	for (i = 0; i < MAX; i++)
+		mem[i * HUGE] = 1;
+	for (i = 0; i < MAX; i++)
+		mmap(mem + i * HUGE, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		     i * 5 % MAX * HUGE);
+	req.uaddr = (uintptr_t)mem;
+	req.size = MAX * HUGE;
+	stretch = pin_on(dev, &req);
+	CHECK(stretch > 0);
+	CHECK(req.nr_slots > 1);
+	CHECK_EQ(undo(stretch), 0);
+	nr = MAX_SLOTS / req.nr_slots + 1;
+	for (i = 0; i < nr; i++)
+		regions[i] = region(i * GIB, mem, MAX * HUGE);
+	CHECK_EQ(set_kvm(id, regions, nr), -ENOSPC);
+	munmap(mem, MAX * HUGE);
+	close(fd);
+out:
+	munmap(regions, (MAX_SLOTS + 1) * sizeof(*regions));
+	CHECK_COUNTERS(before);
+	CHECK_EQ(undo(id), 0);
 }
 
 /* Random tables, every other failing, against what they should be. */
@@ -483,6 +613,8 @@ const struct test table_tests[] = {
 	{ "table: another process's", table_of_another_process },
 	{ "table: failures change nothing", table_failures },
 	{ "table: waits for views", table_views },
+	{ "table: killed while it waits for another", table_killed },
+	{ "table: too many regions or pieces", table_too_many },
 	{ "table: random, against a model", table_random },
 	{ "table: two set, one reads", table_race },
 	{}
