@@ -175,7 +175,9 @@ def planted_user():
                              env={**os.environ, 'CACHE': f'{tree}/cache', 'LIMIT': '240'}, text=True,
                              stdin=subprocess.DEVNULL, capture_output=True)
         print(out.stdout, flush=True)
-        if 'ok ' not in out.stdout:
+        # A kernel that went down with the test's module in it is as good as a "not ok".
+        if 'ok ' not in out.stdout and 'virtio_mem_xlate_user_test(' not in open(
+                f'{tree}/cache/user-qemu-6.12.log', errors='replace').read():
             sys.exit('no test ran')
         return out.returncode == 0
 

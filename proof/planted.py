@@ -103,4 +103,10 @@ USER = (
      '	err = memory_keep(user, memory);\n	mutex_lock(&user->update);\n'
      '	err = err ?: memory_pin(memory, in_pieces);\n	mutex_unlock(&user->update);\n'
      '	err = err ?:\n'),
+    ('set: cannot be killed while another waits', 'table:_killed_while',
+     '	if (mutex_lock_killable(&user->update))\n		return -EINTR;\n',
+     '	mutex_lock(&user->update);\n'),
+    ('pin: any page of what may be mapped', 'refuse:_a_file',
+     '(gup_flags & FOLL_WRITE) && !are_writable_unnoticed(pages + done, n)',
+     'n == -1 && !are_writable_unnoticed(pages + done, n)'),
 )
