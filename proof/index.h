@@ -107,13 +107,15 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 			return "index: node too deep";
 		if (starting <= NODE_MIN_SLOTS)
 			return "index: node for few slots";
-		if (node_word_shift(word) !=
-		    coarsest(table, shift - min(shift, (unsigned int)ilog2(starting * 5 / 4)),
-			     shift, first_named, last, low, (wide)high + 1))
-			return "index: node cut otherwise than promised";
 		nr = 1UL << (shift - node_word_shift(word));
 		if (!node_word_offset(word) || node_word_offset(word) + nr > table->nr_words)
 			return "index: node outside the words";
+		/* As many buckets as slots, and a quarter, or as there was room for. */
+		i = min3(shift, (unsigned int)ilog2(starting * 5 / 4),
+			 (unsigned int)ilog2(table->max_words - node_word_offset(word)));
+		if (node_word_shift(word) != coarsest(table, shift - i, shift, first_named, last,
+						      low, (wide)high + 1))
+			return "index: node cut otherwise than promised";
 		for (i = 0; i < nr && !wrong; i++) {
 			u64 from = low + ((u64)i << node_word_shift(word));
 
