@@ -73,14 +73,19 @@ static int slot_validate(const struct virtio_mem_xlate_slot *slot)
 #define NR_ENDS		4
 
 /*@
+ * predicate are_valid(struct xlate_slot *slots, integer nr) =
+ *	\forall integer i; 0 <= i < nr ==>
+ *		0 < slots[i].size && slots[i].gpa + slots[i].size <= U64_MAX;
+ *
+ * predicate are_apart(struct xlate_slot *slots, integer nr) =
+ *	\forall integer i, j; 0 <= i < j < nr ==>
+ *		slots[i].gpa + slots[i].size <= slots[j].gpa;
+ *
  * predicate in_slot(struct xlate_slot *slot, integer gpa) =
  *	slot->gpa <= gpa < slot->gpa + slot->size;
  *
  * predicate is_sorted(struct xlate_slot *slots, integer nr) =
- *	(\forall integer i; 0 <= i < nr ==>
- *		0 < slots[i].size && slots[i].gpa + slots[i].size <= U64_MAX) &&
- *	(\forall integer i, j; 0 <= i < j < nr ==>
- *		slots[i].gpa + slots[i].size <= slots[j].gpa) &&
+ *	are_valid(slots, nr) && are_apart(slots, nr) &&
  *	(\forall integer i; nr <= i < nr + NR_ENDS ==>
  *		slots[i].gpa == U64_MAX && slots[i].size == 0);
  *
@@ -405,6 +410,10 @@ static void leave_out_far(const struct xlate_slot *slots, unsigned int *first, u
 	}
 }
 
+/*@
+ * assigns table->words[0 .. table->max_words - 1], table->nr_words, table->shift,
+ *	table->bucket_mask, table->base, table->span;
+ */
 static void build_index(struct virtio_mem_xlate_table *table)
 {
 	unsigned int shift = 0, first = 0, last = table->nr_slots - 1, nr;
@@ -435,24 +444,88 @@ static void build_index(struct virtio_mem_xlate_table *table)
 	fill(table, 1, nr, shift, first, low, 0);
 }
 
-/* Makes what was appended searchable, or says why it is no table. */
-static int table_seal(struct virtio_mem_xlate_table *table)
+/* Sorts @slots, each valid, unless two share a byte: -EEXIST. */
+/*@
+ * requires \valid(slots + (0 .. nr - 1)) && nr <= VIRTIO_MEM_XLATE_MAX_SLOTS;
+ * requires are_valid(slots, nr);
+ * assigns slots[0 .. nr - 1];
+ * ensures are_valid(slots, nr);
+ * ensures \result == 0 ==> are_apart(slots, nr);
+ * ensures \result != 0 ==> \result == -EEXIST && \exists integer i;
+ *	0 < i < nr && slots[i - 1].gpa <= slots[i].gpa &&
+ *	slots[i].gpa < slots[i - 1].gpa + slots[i - 1].size;
+ */
+static int slots_sort(struct xlate_slot *slots, unsigned int nr)
 {
-	struct xlate_slot *slots = table->slots;
 	bool sorted = false;
 	unsigned int i;
 
-	for (i = 1; i < table->nr_slots; i++) {
+	/*@
+	 * loop invariant 1 <= i && are_valid(slots, nr);
+	 * loop invariant sorted ==> \forall integer a, b; 0 <= a < b < nr ==>
+	 *	slots[a].gpa <= slots[b].gpa;
+	 * loop invariant \forall integer a, b; 0 <= a < b < i && b < nr ==>
+	 *	slots[a].gpa + slots[a].size <= slots[b].gpa;
+	 * loop assigns i, sorted, slots[0 .. nr - 1];
+	 * loop variant (sorted ? 0 : nr) + nr - i;
+	 */
+	for (i = 1; i < nr; i++) {
 		if (!sorted && slots[i].gpa < slots[i - 1].gpa) {
-			sort(slots, table->nr_slots, sizeof(*slots), slot_cmp, NULL);
+			sort(slots, nr, sizeof(*slots), slot_cmp, NULL);
 			sorted = true;
 			i = 1;
 		}
 		if (slots[i].gpa - slots[i - 1].gpa < slots[i - 1].size)
 			return -EEXIST;
 	}
-	for (i = 0; i < NR_ENDS; i++)
-		slots[table->nr_slots + i] = (struct xlate_slot){ .gpa = U64_MAX };
+	return 0;
+}
+
+/* Ends @slots; there must be room. */
+/*@
+ * requires \valid(slots + (nr .. nr + NR_ENDS - 1)) && nr <= VIRTIO_MEM_XLATE_MAX_SLOTS;
+ * assigns slots[nr .. nr + NR_ENDS - 1];
+ * ensures \forall integer i; nr <= i < nr + NR_ENDS ==>
+ *	slots[i].gpa == U64_MAX && slots[i].size == 0;
+ */
+static void slots_end(struct xlate_slot *slots, unsigned int nr)
+{
+	unsigned int i;
+
+	/*@
+	 * loop invariant nr <= i <= nr + NR_ENDS;
+	 * loop invariant \forall integer k; nr <= k < i ==>
+	 *	slots[k].gpa == U64_MAX && slots[k].size == 0;
+	 * loop assigns i, slots[nr .. nr + NR_ENDS - 1];
+	 * loop variant nr + NR_ENDS - i;
+	 */
+	for (i = nr; i < nr + NR_ENDS; i++) {
+		slots[i].gpa = U64_MAX;
+		slots[i].size = 0;
+		slots[i].removed = 0;
+	}
+}
+
+/* Makes what was appended searchable, or says why it is no table. */
+/*@
+ * requires \valid(table) && table->nr_slots <= VIRTIO_MEM_XLATE_MAX_SLOTS;
+ * requires \valid(table->slots + (0 .. table->nr_slots + NR_ENDS - 1));
+ * requires \separated(table, table->slots + (0 .. table->nr_slots + NR_ENDS - 1),
+ *	table->words + (0 .. table->max_words - 1));
+ * requires are_valid(table->slots, table->nr_slots);
+ * ensures \result == 0 ==> are_valid(table->slots, table->nr_slots);
+ * ensures \result == 0 ==> are_apart(table->slots, table->nr_slots);
+ * ensures \result == 0 ==> \forall integer i;
+ *	table->nr_slots <= i < table->nr_slots + NR_ENDS ==>
+ *		table->slots[i].gpa == U64_MAX && table->slots[i].size == 0;
+ */
+static int table_seal(struct virtio_mem_xlate_table *table)
+{
+	int err = slots_sort(table->slots, table->nr_slots);
+
+	if (err)
+		return err;
+	slots_end(table->slots, table->nr_slots);
 	build_index(table);
 	return 0;
 }

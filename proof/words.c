@@ -33,6 +33,18 @@ static void check_limit(void)
 	free(slots);
 }
 
+/* 52 bytes a slot in whole pages; of a small one, 64 words a slot. */
+static void check_sizes(void)
+{
+	unsigned int n;
+
+	for (n = 0; n < 512; n++)
+		check(table_max_words(n) == (n < 19 ? 64 * (n + 1) : 1280));
+	for (; n < 8192; n++)
+		check(table_bytes(n) % 4096 == 0 && table_bytes(n) <= 52 * n &&
+		      table_bytes(n) + 4096 > 52 * n);
+}
+
 /* Sizes and counts of typed pointers whose product wraps, fits, or just does not. */
 static void check_pointers(void)
 {
@@ -114,6 +126,7 @@ int main(void)
 	}
 	check(!slot_has_word(&(struct xlate_slot){ .kva = (void *)4097, .gpa = 4096 }));
 	check_limit();
+	check_sizes();
 	check_pointers();
 	check_access();
 	/* Whoever runs ahead of a check gets what is inside. */
