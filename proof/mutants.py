@@ -105,7 +105,8 @@ CHECKS = (
     ('oracle', ['gcc', '-O1', 'oracle.c'], ['./oracle', '1', '0', '1000', '400']),
     ('ops', ['gcc', '-O1', *SANITIZE, '-DRANDOM', 'ops.c'], ['./ops', '1', '10000']),
     ('oracle', None, ['./oracle', '1', '1000', '4000', '400']),
-    ('oracle, 32 bits', ['clang-14', '-m32', '-O1', 'oracle.c'], ['./oracle', '1', '0', '3000', '400']),
+    # Pages as large as some table.
+    ('oracle, 32 bits', ['clang-14', '-m32', '-O1', '-DPAGE_SIZE=32768UL', 'oracle.c'], ['./oracle', '1', '0', '3000', '400']),
     ('exhaustive', ['clang-14', '-O1', '-DNARROW=5', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '1', '0', '1']),
     ('exhaustive', ['clang-14', '-O1', '-DNARROW=4', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '2', '0', '1']),
     ('words', ['gcc', '-O1', 'words.c'], ['./words']),

@@ -204,10 +204,10 @@ struct kvec {
 #define ERR_CAST(p) ((void *)(p))
 
 /* Memory: what is live is counted, and one allocation can be made to fail. */
-#define GFP_KERNEL 0
-#define GFP_KERNEL_ACCOUNT 0
-#define __GFP_NORETRY 0
-#define __GFP_NOWARN 0
+#define GFP_KERNEL 1
+#define GFP_KERNEL_ACCOUNT 3
+#define __GFP_NORETRY 4
+#define __GFP_NOWARN 8
 static atomic_long live_objects, allocations;
 static long fail_allocation;	/* which one from now on, or 0 */
 static _Thread_local unsigned int mutexes_held;
@@ -244,7 +244,9 @@ static inline void kvfree(const void *p)
  * Pages in a row, but of some numbers there is no such row, and any pages.  Who
  * gives back as what they are not is found out.
  */
+#ifndef PAGE_SIZE
 #define PAGE_SIZE	4096UL
+#endif
 
 struct pages {
 	size_t nr_bytes;
@@ -272,6 +274,8 @@ static inline void *alloc_pages_exact(size_t nr_bytes, int gfp)
 {
 	void *p = NULL;
 
+	if (gfp != (GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN))
+		fatal("pages in a row are insisted on");
 	if (nr_bytes / PAGE_SIZE % 3 != 2) {
 		p = pages_alloc(nr_bytes, gfp, true);
 		if (!p)

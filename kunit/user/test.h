@@ -34,7 +34,7 @@
 #define READ	1
 #define WRITE	2
 #define RW	3
-#define MAX_SLOTS	(1U << 20)	/* VIRTIO_MEM_XLATE_MAX_SLOTS */
+#define MAX_SLOTS	1048576U	/* VIRTIO_MEM_XLATE_MAX_SLOTS */
 
 #define PAGE	4096UL
 #define HUGE	(2UL << 20)
