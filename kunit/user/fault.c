@@ -61,11 +61,14 @@ static int do_set_vhost(void)
 /* Huge and small pages by turns; or NULL, where none are huge. */
 static char *map_some_huge(void)
 {
-	int fd = new_memfd(2 * HUGE, MFD_HUGETLB), small = new_memfd(HUGE, 0);
-	char *p = map_huge_anon(3 * HUGE);
+	int fd, small;
+	char *p;
 
 	if (read_number("/proc/meminfo", "HugePages_Free") < 2)
 		return NULL;
+	fd = new_memfd(2 * HUGE, MFD_HUGETLB);
+	small = new_memfd(HUGE, 0);
+	p = map_huge_anon(3 * HUGE);
 	mmap(p, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
 	mmap(p + HUGE, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, small, 0);
 	mmap(p + 2 * HUGE, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, HUGE);
