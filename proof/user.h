@@ -88,7 +88,13 @@ typedef int64_t s64;
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
 #define ilog2(x) (63 - __builtin_clzll(x))
-#define order_base_2(x) ((x) > 1 ? ilog2((x) - 1) + 1 : 0)
+
+/* A function, for whoever counts the branches of the source. */
+static inline unsigned int order_base_2(unsigned long n)
+{
+	return n > 1 ? ilog2(n - 1) + 1 : 0;
+}
+
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 
 /* x86's, so that user space times and tests what ships. */
