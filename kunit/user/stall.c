@@ -151,6 +151,8 @@ static void child_pins_while_mapping(void *arg)
 	pthread_t thread;
 
 	fill(mem, SIZE, 1);
+	/* Here, or the page fault would wait for the lock. */
+	WRITE_ONCE(*(bool *)arg, false);
 	dev = open("/dev/virtio_mem_xlate_user_test", O_RDWR);
 	pthread_create(&thread, NULL, map_slowly, NULL);
 	usleep(100000);
