@@ -121,11 +121,14 @@ static int add_pieces(struct queue *q, const struct virtio_mem_xlate_view *view,
 	return 0;
 }
 
-/* Follows a chain.  No table has more than @size entries, so no chain has. */
+/*
+ * Follows a chain.  Buffers of no bytes are refused, as QEMU does: each step takes
+ * room in @pieces, which is what ends a loop and limits what a frame may cost.
+ */
 static int follow(struct queue *q, const struct virtio_mem_xlate_view *view, u16 head,
 		  unsigned int access, struct pieces *pieces)
 {
-	unsigned int i = head, size = q->num, steps = 0;
+	unsigned int i = head, size = q->num;
 	u16 write = access == VIRTIO_MEM_XLATE_WRITE ? VRING_DESC_F_WRITE : 0;
 	u64 table = q->desc_gpa;
 	bool indirect = false;
@@ -133,8 +136,8 @@ static int follow(struct queue *q, const struct virtio_mem_xlate_view *view, u16
 	int err;
 
 	for (;;) {
-		if (i >= size || steps++ >= size)
-			return -ELOOP;
+		if (i >= size)
+			return -ERANGE;
 		err = fetch(q, view, table, i, &d);
 		if (err)
 			return err;
@@ -147,11 +150,12 @@ static int follow(struct queue *q, const struct virtio_mem_xlate_view *view, u16
 			table = d.range.start;
 			size = min(d.range.len / sizeof(struct vring_desc), 1ULL << 16);
 			i = 0;
-			steps = 0;
 			continue;
 		}
 		if ((d.flags & VRING_DESC_F_WRITE) != write)
 			return -EACCES;
+		if (!d.range.len)
+			return -EINVAL;
 		err = add_pieces(q, view, d.range, access, pieces);
 		if (err)
 			return err;
@@ -169,18 +173,13 @@ static int follow(struct queue *q, const struct virtio_mem_xlate_view *view, u16
 int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view, unsigned int ahead,
 	       unsigned int access, struct pieces *pieces, u16 *head)
 {
-	size_t before = pieces->len;
 	int ret;
 
 	ret = queue_has(q, ahead);
 	if (ret <= 0)
 		return ret;
 	*head = to_cpu16(q, READ_ONCE(q->avail->ring[(q->last_avail + ahead) & (q->num - 1)]));
-	ret = follow(q, view, *head, access, pieces);
-	if (ret)
-		return ret;
-	/* Room for nothing would be taken for ever. */
-	return pieces->len == before ? -EMSGSIZE : 1;
+	return follow(q, view, *head, access, pieces) ?: 1;
 }
 
 /* The driver sees none of it before queue_publish_used(). */

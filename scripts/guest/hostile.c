@@ -7,6 +7,7 @@
  *	hostile vhost			in the host, in place of QEMU: has both ends,
  *					sees the error eventfd, and has canaries
  *					around each slot of memory
+ *	hostile eventfds		in the host: how many others have
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -420,6 +421,13 @@ static uint16_t zero_length(int q)
 	return 0;
 }
 
+static uint16_t zero_length_first(int q)
+{
+	desc(q, 0, gpa(buf), 0, N | dir(q), 1);
+	desc(q, 1, gpa(buf), 72, dir(q), 0);
+	return 0;
+}
+
 static uint16_t wraps(int q)
 {
 	desc(q, 0, UINT64_MAX - 15, 72, dir(q), 0);
@@ -562,7 +570,8 @@ static const struct {
 	{ "loop of one", loop_of_one }, { "loop of two", loop_of_two },
 	{ "loop of zero lengths", loop_of_nothing }, { "next past the end", next_past_end },
 	{ "head past the end", head_past_end }, { "index jumps", index_jumps },
-	{ "zero length", zero_length }, { "address wraps", wraps },
+	{ "zero length", zero_length }, { "zero length before a frame", zero_length_first },
+	{ "address wraps", wraps },
 	{ "in a hole", in_hole }, { "kernel address", kernel_address },
 	{ "from memory into a hole", into_hole }, { "over a hole", over_hole },
 	{ "length 2^32 - 1", longest }, { "read-only slot (ROM)", rom_buffer },
@@ -721,14 +730,37 @@ static int try_good(void)
 	return !good;
 }
 
+/* A new one gets the lowest number that is free: of some in a row, the last tells. */
+static int count_eventfds(void)
+{
+	unsigned int i, n = 512;
+	char line[64];
+	FILE *f;
+	int fd;
+
+	for (i = 0; i < n; i++)
+		fd = eventfd(0, 0);
+	snprintf(line, sizeof(line), "/proc/self/fdinfo/%d", fd);
+	f = fopen(line, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "eventfd-id: %u", &i) == 1) {
+			printf("%u\n", i + 1 - n);
+			return 0;
+		}
+	errx(1, "no eventfd has a number");
+}
+
 int main(int argc, char **argv)
 {
 	int failed = 0;
 	size_t i;
 
+	if (argc == 2 && !strcmp(argv[1], "eventfds"))
+		return count_eventfds();
+
 	pci = argc == 4 && !strcmp(argv[1], "pci");
 	if (!pci && !(argc == 2 && !strcmp(argv[1], "vhost")))
-		errx(2, "usage: hostile pci SLOT RAM-END | hostile vhost");
+		errx(2, "usage: hostile pci SLOT RAM-END | vhost | eventfds");
 	if (pci) {
 		ram_end = strtoull(argv[3], NULL, 0);
 		pci_open(argv[2]);
