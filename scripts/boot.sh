@@ -123,8 +123,7 @@ boot_once() {
 	timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1G \
 		-nodefaults -display none -serial stdio -no-reboot \
 		-kernel "$kernel" -initrd "$initrd" -append "$append ${BOOT_APPEND:-}" \
-		"$@" </dev/null >"$log" 2>&1 || rc=$?
-	sed -i 's,\r$,,' "$log"
+		"$@" </dev/null 2>&1 | sed -u 's,\r$,,' >"$log" || rc=$?
 	[ "$rc" = 0 ] || echo "RESULT qemu=$rc" >>"$log"
 }
 

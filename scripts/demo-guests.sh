@@ -55,6 +55,10 @@ for knob in FRAMES BIG DIMM MIB CYCLES ROUNDS; do
 	[ -z "${!knob:-}" ] || echo "$knob=${!knob}"
 done >"$tmp/root/knobs"
 
+# What the stages print, as they do, and not what the kernels do.
+: >"$log"
+tail --pid=$$ -F "$log" 2>/dev/null | grep --line-buffered -avE '^\[ *[0-9.]+\] ' &
+
 rc=0
 # Starved, it would find its timer wanting; and what hangs is to end.
 append="no_timer_check rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.panic_on_rcu_stall=1"
@@ -62,8 +66,7 @@ BOOT_APPEND=$append BOOT_MODULES="virtio_pci 9p 9pnet_virtio kvm-amd vhost_net t
 	boot "$version" "$tmp/root" "$log" "${LIMIT:-3600}" \
 	-cpu max,+svm,+npt -m 3G \
 	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap || rc=$?
-# What the stages print, and not what the kernels do.
-grep -avE '^\[ *[0-9.]+\] ' "$log" || :
+sleep 2	# tail is to see the end
 echo "demo-guests: $(grep -ac '^ok  ' "$log") passed, $(grep -ac '^not ok  ' "$log") failed," \
 	"in $((SECONDS / 60)) min $((SECONDS % 60)) s"
 exit "$rc"
