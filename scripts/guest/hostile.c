@@ -776,6 +776,8 @@ int main(int argc, char **argv)
 	if (!pci)
 		failed += try_good();
 	for (i = 0; i < sizeof(chains) / sizeof(chains[0]); i++) {
+		if (!pci && chains[i].make == rom_buffer)	/* vhost's table has none */
+			continue;
 		failed += try_chain(TX, i);
 		if (chains[i].make != too_long && chains[i].make != too_short)
 			failed += try_chain(RX, i);
