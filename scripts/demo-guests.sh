@@ -62,6 +62,7 @@ tail --pid=$$ -F "$log" 2>/dev/null | grep --line-buffered -avE '^\[ *[0-9.]+\] 
 rc=0
 # Starved, it would find its timer wanting; and what hangs is to end.
 append="no_timer_check rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.panic_on_rcu_stall=1"
+append+=" watchdog_thresh=60 softlockup_panic=1"
 BOOT_APPEND=$append BOOT_MODULES="virtio_pci 9p 9pnet_virtio kvm-amd vhost_net tun tap bridge" \
 	boot "$version" "$tmp/root" "$log" "${LIMIT:-3600}" \
 	-cpu max,+svm,+npt -m 3G \
