@@ -32,6 +32,7 @@
 #define NUM	64
 #define PAGE	4096
 #define HDR	12
+#define LEN	128	/* of a buffer: holds what others send */
 #define CANARY	0xa5
 
 enum { RX, TX };
@@ -405,12 +406,14 @@ static uint16_t next_past_end(int q)
 
 static uint16_t head_past_end(int q)
 {
-	desc(q, 0, gpa(buf), 72, dir(q), 0);
+	desc(q, 0, gpa(buf), LEN, dir(q), 0);
 	return 0xffff;
 }
 
 static uint16_t index_jumps(int q)
 {
+	/* Not for what it leads to. */
+	desc(q, 0, gpa(buf), LEN, dir(q), 0);
 	us.rings[q].avail->idx = NUM + 1;
 	return 0;
 }
@@ -424,31 +427,31 @@ static uint16_t zero_length(int q)
 static uint16_t zero_length_first(int q)
 {
 	desc(q, 0, gpa(buf), 0, N | dir(q), 1);
-	desc(q, 1, gpa(buf), 72, dir(q), 0);
+	desc(q, 1, gpa(buf), LEN, dir(q), 0);
 	return 0;
 }
 
 static uint16_t wraps(int q)
 {
-	desc(q, 0, UINT64_MAX - 15, 72, dir(q), 0);
+	desc(q, 0, UINT64_MAX - 15, LEN, dir(q), 0);
 	return 0;
 }
 
 static uint16_t in_hole(int q)
 {
-	desc(q, 0, hole, 72, dir(q), 0);
+	desc(q, 0, hole, LEN, dir(q), 0);
 	return 0;
 }
 
 static uint16_t kernel_address(int q)
 {
-	desc(q, 0, 0xffffffff81000000, 72, dir(q), 0);
+	desc(q, 0, 0xffffffff81000000, LEN, dir(q), 0);
 	return 0;
 }
 
 static uint16_t into_hole(int q)
 {
-	desc(q, 0, (pci ? ram_end : gpa(us.pages[5]) + PAGE) - 16, 72, dir(q), 0);
+	desc(q, 0, (pci ? ram_end : gpa(us.pages[5]) + PAGE) - 16, LEN, dir(q), 0);
 	return 0;
 }
 
@@ -481,13 +484,13 @@ static uint16_t too_short(int q)
 
 static uint16_t wrong_way(int q)
 {
-	desc(q, 0, gpa(buf), 72, dir(!q), 0);
+	desc(q, 0, gpa(buf), LEN, dir(!q), 0);
 	return 0;
 }
 
 static uint16_t rom_buffer(int q)
 {
-	desc(q, 0, rom, 72, dir(q), 0);
+	desc(q, 0, rom, LEN, dir(q), 0);
 	return 0;
 }
 
@@ -495,7 +498,7 @@ static struct vring_desc *table(int q, uint32_t len, uint16_t flags)
 {
 	memset(buf2, 0, PAGE);
 	desc(q, 0, gpa(buf2), len, I | flags, 1);
-	desc(q, 1, gpa(buf), 72, dir(q), 0);
+	desc(q, 1, gpa(buf), LEN, dir(q), 0);
 	return (void *)buf2;
 }
 
@@ -519,19 +522,19 @@ static uint16_t indirect_past_end(int q)
 
 static uint16_t indirect_odd(int q)
 {
-	table(q, 33, 0)[0] = (struct vring_desc){ gpa(buf), 72, dir(q), 0 };
+	table(q, 33, 0)[0] = (struct vring_desc){ gpa(buf), LEN, dir(q), 0 };
 	return 0;
 }
 
 static uint16_t indirect_empty(int q)
 {
-	table(q, 0, 0)[0] = (struct vring_desc){ gpa(buf), 72, dir(q), 0 };
+	table(q, 0, 0)[0] = (struct vring_desc){ gpa(buf), LEN, dir(q), 0 };
 	return 0;
 }
 
 static uint16_t indirect_and_next(int q)
 {
-	table(q, 32, N)[0] = (struct vring_desc){ gpa(buf), 72, dir(q), 0 };
+	table(q, 32, N)[0] = (struct vring_desc){ gpa(buf), LEN, dir(q), 0 };
 	return 0;
 }
 
@@ -555,7 +558,7 @@ static void *flip(void *data)
 
 	while (!stop_flipping) {
 		d->addr = n & 1 ? good : bad[n / 2 % 4];
-		d->len = n & 2 ? 72 : 0xffffffff;
+		d->len = n & 2 ? LEN : 0xffffffff;
 		d->flags = n & 4 ? d->flags | N : d->flags & ~N;
 		d->next = n & 8 ? 0 : NUM - 2;
 		n++;
@@ -675,8 +678,8 @@ static int try_flipping(int q)
 			good_buffers(&peer);
 		}
 		start(&us);
-		desc(q, 0, gpa(buf), 72, dir(q), 0);
-		desc(q, NUM - 2, gpa(buf), 72, dir(q), 0);
+		desc(q, 0, gpa(buf), LEN, dir(q), 0);
+		desc(q, NUM - 2, gpa(buf), LEN, dir(q), 0);
 		stop_flipping = false;
 		pthread_create(&thread, NULL, flip, &us.rings[q].desc[0]);
 		put(&us, q, 0);
