@@ -161,13 +161,13 @@ static int do_send(char **arg)
 	return 0;
 }
 
-/* receive IF FIRST LAST STEP COUNT [offload]: checks them; 20 s of silence are the end */
+/* receive IF FIRST LAST STEP COUNT [offload]: checks them; then 20 s of silence are the end */
 static int do_receive(char **arg)
 {
 	size_t first = atol(arg[1]), last = atol(arg[2]), step = atol(arg[3]), at, len;
 	uint64_t seq, next = 0, got = 0, count = atoll(arg[4]), bad = 0, moved = 0;
 	bool offload = arg[5];
-	struct timeval patience = { .tv_sec = 20 };
+	struct timeval patience = { .tv_sec = 90 };
 	struct sockaddr_ll addr;
 	int fd = packet_socket(arg[0], &addr, offload);
 	size_t vnet = offload ? sizeof(in.vnet) : 0;
@@ -187,8 +187,11 @@ static int do_receive(char **arg)
 		/* Our own: IPv6 and ARP are on the cable as well. */
 		if (n < (ssize_t)(vnet + 60) || in.data[6] != 0x02 || in.data[7] != 0x02)
 			continue;
-		if (!start)
+		if (!start) {
 			start = now();
+			patience.tv_sec = 20;
+			setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		}
 		len = n - vnet;
 		at = offload ? sizeof(struct head) : sizeof(struct ethhdr);
 		memcpy(&seq, in.data + at, sizeof(seq));
