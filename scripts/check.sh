@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# check.sh [--all]: every check that belongs to `make check`, or to `make check-all`,
-# one after the other.
+# check.sh [--all]: every check that belongs to `make check`, or to `make check-all`.
 # A step passes what it counts and fails if it ends in any other way.
+# The slow ones of check-all keep one processor busy each: so many run at a time.
 . "$(dirname "$0")/common.sh"
 
 # What all the steps need, so that who is not root is told once.
@@ -23,18 +23,16 @@ steps=(
 	"../bench/run.sh --short"
 	"../proof/coverage.sh"
 )
-minutes=30
+minutes=30 slow=()
 if [ "${1:-}" = --all ]; then
 	need dkms python3-sphinx qemu-system-arm qemu-system-misc gcc-s390x-linux-gnu
 	minutes=80
 	export PART=0/3		# of the mutants
-	steps+=(
-		"../proof/run.sh"
-		"../proof/fuzz.sh --short"
-		"../proof/mutants.sh"
+	slow=(
 		"debug-kernels.sh --updates=30000 A B user"
-		"user.sh 6.12" "user.sh 6.1" "install.sh" "htmldocs.sh" "kernels.sh"
-		"kunit.sh --arch=arm64 6.12" "kunit.sh --arch=s390x 6.12" "kunit.sh --arch=i386 6.12"
+		"user.sh 6.12" "user.sh 6.1" "../proof/mutants.sh" "../proof/run.sh"
+		"kunit.sh --arch=s390x 6.12" "kunit.sh --arch=arm64 6.12" "kunit.sh --arch=i386 6.12"
+		"kernels.sh" "../proof/fuzz.sh --short" "install.sh" "htmldocs.sh"
 	)
 else
 	steps+=(
@@ -44,23 +42,50 @@ else
 	)
 fi
 passed=0 failed=0
-LOGS=$CACHE/check
+export LOGS=$CACHE/check
 mkdir -p "$LOGS"
-echo "check: ${#steps[@]} steps; $minutes minutes on a new machine with 2 cores (logs: $LOGS)"
+rm -f "$LOGS"/*.log
+echo "check: $((${#steps[@]} + ${#slow[@]})) steps; $minutes minutes on a new machine with 2 cores (logs: $LOGS)"
+
+log_of() {
+	echo "$LOGS/${1//[^a-z0-9.]/-}.log"
+}
+
+# run STEP: prints what the step does, which ends in a line that counts() reads.
+run() {
+	local start=$SECONDS rc=0 log
+	log=$(log_of "$1")
+	echo "=== $1"
+	# shellcheck disable=SC2086 # the step's own words
+	"$TOP"/scripts/$1 </dev/null 2>&1 | tee "$log" || rc=$?
+	if [ "$rc" != 0 ] && [[ $(counts "$log") = *" 0" ]]; then
+		echo "$1: exit status $rc: 0 passed, 1 failed" | tee -a "$log"
+	fi
+	echo "=== $1: $((SECONDS - start)) s"
+}
+
+# beside STEP: the same beside others; prints nothing but how it ended.
+beside() {
+	local said
+	said=$(run "$1")
+	tail -n 1 <<<"$said"
+	grep -E '^(not ok|.*: [0-9]+ passed, [0-9]+ failed$)' "$(log_of "$1")" | sed 's/^/	/'
+}
 
 for step in "${steps[@]}"; do
-	log="$LOGS/${step//[^a-z0-9.]/-}.log"
-	start=$SECONDS
-	echo "=== $step"
-	# shellcheck disable=SC2086 # the step's own words
-	if "$TOP"/scripts/$step </dev/null 2>&1 | tee "$log"; then rc=0; else rc=$?; fi
-	read -r p f <<<"$(counts "$log")"
-	if [ "$rc" != 0 ] && [ "$f" = 0 ]; then
-		echo "$step: exit status $rc"
-		f=1
-	fi
+	run "$step"
+done
+if [ "${#slow[@]}" -gt 0 ]; then
+	echo "=== ${#slow[@]} slow ones, $JOBS at a time; each tells when it is done"
+	export -f log_of run beside counts
+	export TOP
+	# shellcheck disable=SC2016 # for the shell that runs a step
+	printf '%s\0' "${slow[@]}" | JOBS=1 xargs -0 -n 1 -P "$JOBS" \
+		bash -c 'set -o pipefail; beside "$1"' beside || :
+fi
+for step in "${steps[@]}" "${slow[@]}"; do
+	read -r p f <<<"$(counts "$(log_of "$step")")"
 	passed=$((passed + p)) failed=$((failed + f))
-	echo "=== $step: $((SECONDS - start)) s"
 done
 
 echo "all steps: $SECONDS s"
