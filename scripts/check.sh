@@ -66,10 +66,12 @@ run() {
 
 # beside STEP: the same beside others; prints nothing but how it ended.
 beside() {
-	local said
+	local said log
+	log=$(log_of "$1")
 	said=$(run "$1")
 	tail -n 1 <<<"$said"
-	grep -E '^(not ok|.*: [0-9]+ passed, [0-9]+ failed$)' "$(log_of "$1")" | sed 's/^/	/'
+	{ grep -E '^(not ok|.*: [0-9]+ passed, [0-9]+ failed$)' "$log" || tail -n 5 "$log"; } |
+		sed 's/^/	/'
 }
 
 for step in "${steps[@]}"; do
