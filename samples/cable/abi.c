@@ -339,9 +339,9 @@ static void end_show(struct seq_file *s, struct file *file)
 	const struct queue *tx = end_queue(end, TX), *rx = end_queue(end, RX);
 	const struct lane *lane = end_lane(end, TX);
 
-	seq_printf(s, "sent:\t%llu\nbytes:\t%llu\ndropped:\t%llu\ntranslated:\t%llu\nstopped:\t%llu\nupdates:\t%lu\nhighest:\t%llu\n",
-		   lane->nr_frames, lane->nr_bytes, lane->nr_dropped, tx->nr_pieces + rx->nr_pieces,
-		   tx->nr_stopped + rx->nr_stopped, end->nr_updates,
+	seq_printf(s, "sent:\t%llu\nbytes:\t%llu\ndropped:\t%llu\nlate:\t%llu\ntranslated:\t%llu\nstopped:\t%llu\nupdates:\t%lu\nhighest:\t%llu\n",
+		   lane->nr_frames, lane->nr_bytes, lane->nr_dropped, lane->nr_late,
+		   tx->nr_pieces + rx->nr_pieces, tx->nr_stopped + rx->nr_stopped, end->nr_updates,
 		   min(tx->highest_gpa, rx->highest_gpa));
 }
 

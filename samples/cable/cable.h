@@ -78,7 +78,7 @@ struct lane {
 	struct kthread_delayed_work work;
 	unsigned long starved_since;	/* in jiffies; 0: the receiver had room */
 	struct kvec tx_kvec[MAX_PIECES], rx_kvec[MAX_PIECES];
-	u64 nr_frames, nr_bytes, nr_dropped;
+	u64 nr_frames, nr_bytes, nr_dropped, nr_late;
 };
 
 void lane_init(struct lane *lane, struct kthread_worker *worker);

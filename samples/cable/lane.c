@@ -94,6 +94,9 @@ static int move_frame(struct lane *lane, const struct virtio_mem_xlate_view *fro
 			return -EAGAIN;
 	}
 	if (ret > 0) {
+		/* That there is room again was for a kick to say, not for the clock. */
+		if (lane->starved_since && time_after_eq(jiffies, lane->starved_since + PATIENCE))
+			lane->nr_late++;
 		lane->starved_since = 0;
 		lane->nr_frames++;
 		lane->nr_bytes += frame.len - tx->hdr_len;
