@@ -681,7 +681,7 @@ static inline int virtio_mem_xlate_cursor_range(struct virtio_mem_xlate_cursor *
 	/* An empty range wraps to the longest, and goes the long way. */
 	if (unlikely(cursor->version != view->version || offset >= cursor->size ||
 		     driver.len - 1 >= cursor->size - offset ||
-		     access - 1 >= VIRTIO_MEM_XLATE_RW || (cursor->access & access) != access))
+		     !access || (cursor->access & access) != access))
 		return virtio_mem_xlate_cursor_slow(cursor, view, driver, access, device);
 	/* A cursor has no slot above LONG_MAX bytes, so that any mask will do. */
 	offset &= array_index_mask_nospec((unsigned long)offset, (unsigned long)cursor->size);
