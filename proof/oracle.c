@@ -278,6 +278,10 @@ static void ask(const struct virtio_mem_xlate_view *view)
 	    by_cursor.kva != device.kva || by_cursor.len != device.len ||
 	    by_cursor.access != device.access)
 		failed("cursor", range, access, generation);
+	if (!ret && range.len && (cursor.version != view->version ||
+				  range.start - cursor.gpa >= cursor.size) &&
+	    table_search(view->table, slots_word(0, 31), range.start)->size <= LONG_MAX)
+		failed("cursor: left behind", range, access, generation);
 
 	rest = range;
 	memset(&device, 0xff, sizeof(device));
