@@ -70,6 +70,17 @@ static inline unsigned int coarsest(const struct virtio_mem_xlate_table *table,
 	return shift;
 }
 
+/* Into as many buckets as there are slots, and a quarter, or as there was room for. */
+static inline unsigned int cut(const struct virtio_mem_xlate_table *table, unsigned long node,
+			       unsigned int shift, unsigned int first, unsigned int last,
+			       u64 low, u64 high)
+{
+	unsigned int bits = min3(shift, (unsigned int)ilog2((last - first + 1) * 5 / 4),
+				 (unsigned int)ilog2(table->max_words - node_word_offset(node)));
+
+	return coarsest(table, shift - bits, shift, first, last, low, (wide)high + 1);
+}
+
 static unsigned int words_seen;
 
 static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
@@ -110,11 +121,10 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 		nr = 1UL << (shift - node_word_shift(word));
 		if (!node_word_offset(word) || node_word_offset(word) + nr > table->nr_words)
 			return "index: node outside the words";
-		/* As many buckets as slots, and a quarter, or as there was room for. */
-		i = min3(shift, (unsigned int)ilog2(starting * 5 / 4),
-			 (unsigned int)ilog2(table->max_words - node_word_offset(word)));
-		if (node_word_shift(word) != coarsest(table, shift - i, shift, first_named, last,
-						      low, (wide)high + 1))
+		if (node_word_shift(word) != cut(table, word, shift, first_named, last, low, high) &&
+		    (low - slot->gpa < slot->size ||	/* one that ended below may count */
+		     node_word_shift(word) !=
+			     cut(table, word, shift, first_named + 1, last, low, high)))
 			return "index: node cut otherwise than promised";
 		for (i = 0; i < nr && !wrong; i++) {
 			u64 from = low + ((u64)i << node_word_shift(word));

@@ -246,7 +246,7 @@ static void ask(const struct virtio_mem_xlate_view *view)
 	struct virtio_driver_range range, rest;
 	static struct virtio_mem_xlate_cursor cursor;
 	struct virtio_device_range device, by_cursor;
-	unsigned int access = chance(2) ? rnd() : 1 + below(3);
+	unsigned int access = chance(2) ? below(2) * rnd() : 1 + below(3);
 	struct kvec kvec[4];
 	struct answer want;
 	u32 generation = view->generation;
