@@ -502,6 +502,7 @@ static void slots_end(struct xlate_slot *slots, unsigned int nr)
 	for (i = nr; i < nr + NR_ENDS; i++) {
 		slots[i].gpa = U64_MAX;
 		slots[i].size = 0;
+		slots[i].kva = NULL;	/* for a processor that runs ahead */
 		slots[i].removed = 0;
 	}
 }
