@@ -14,13 +14,7 @@ show() {
 	shift
 
 	"$@" 2>&1 </dev/null | tee -a "$LOG" || rc=1
-	if [ "$rc" = 0 ]; then
-		passed=$((passed + 1))
-		echo "ok      $name"
-	else
-		failed=$((failed + 1))
-		echo "not ok  $name"
-	fi
+	result "$rc" "$name"
 }
 
 echo "mutants: ${1:-all}, part ${PART:-0/1} (log: $LOG)"

@@ -111,6 +111,18 @@ kernel_image() {
 	echo "$dir"
 }
 
+# result RC NAME: counts what has passed or failed, and prints it.
+passed=0 failed=0
+result() {
+	if [ "$1" = 0 ]; then
+		passed=$((passed + 1))
+		echo "ok      $2"
+	else
+		failed=$((failed + 1))
+		echo "not ok  $2"
+	fi
+}
+
 # counts LOG: prints how many passed and failed, as LOG's last line says; one
 # failed if it does not.
 counts() {

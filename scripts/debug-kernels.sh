@@ -47,18 +47,6 @@ declare -A says=(
 	[kcsan]='KCSAN: data-race in add_for'
 	[barrier]='KCSAN: data-race in add_under_lock'
 )
-passed=0 failed=0
-
-# result RC NAME: counts, and prints.
-result() {
-	if [ "$1" = 0 ]; then
-		passed=$((passed + 1))
-		echo "ok      $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok  $2"
-	fi
-}
 
 # start KERNEL-FOLDER LOG CPUS PARAMETER... <what the guest runs; $files go along
 files=()

@@ -10,19 +10,13 @@ LOG=$CACHE/install.log
 echo "install: make modules_install, package, dkms; 1 minute (log: $LOG)"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-passed=0 failed=0
 
 check() {
-	local name=$1
+	local name=$1 rc=0
 	shift
 	echo "== $name: $*" >>"$LOG"
-	if "$@" >>"$LOG" 2>&1 </dev/null; then
-		echo "ok      $name"
-		passed=$((passed + 1))
-	else
-		echo "not ok  $name"
-		failed=$((failed + 1))
-	fi
+	"$@" >>"$LOG" 2>&1 </dev/null || rc=$?
+	result "$rc" "$name"
 }
 
 sources() {
