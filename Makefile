@@ -111,7 +111,7 @@ help:
 	@echo '  coverage         - lines that the suites reach, in UML, and branches, in user space'
 	@echo
 	@echo 'Slower, or for a quiet machine:'
-	@echo '  demo-guests      - two stock QEMU/KVM guests on a cable, beside vhost-net (20 minutes)'
+	@echo '  demo-guests      - two stock QEMU/KVM guests on a cable, beside vhost-net (15 minutes)'
 	@echo '  check-all        - check, and all that follows but bench, some of it cut short'
 	@echo '  check-user       - user memory: all tests, on 6.1 and 6.12, in QEMU and in UML'
 	@echo '  check-arch       - the suites on arm64, s390x (big-endian) and i386, in QEMU'

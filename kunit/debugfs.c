@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/kthread.h>
 #include <linux/mount.h>
+#include <linux/mutex.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
@@ -22,6 +23,9 @@
 #define RACE_MS	(IS_ENABLED(CONFIG_SMP) ? 2000 : 300)
 
 static struct vfsmount *mount;
+
+/* d_alloc_parallel() has a race of its own, which KCSAN would report with our names. */
+static DEFINE_MUTEX(lookups);
 
 static int mount_debugfs(struct kunit_suite *suite)
 {
@@ -46,11 +50,13 @@ static struct file *open_id(unsigned int id, const char *name)
 	char number[16];
 
 	snprintf(number, sizeof(number), "%u", id);
-	top = debugfs_lookup("virtio_mem_xlate", NULL);
-	if (top)
-		dir = debugfs_lookup(number, top);
-	if (dir)
-		dentry = debugfs_lookup(name, dir);
+	scoped_guard(mutex, &lookups) {
+		top = debugfs_lookup("virtio_mem_xlate", NULL);
+		if (top)
+			dir = debugfs_lookup(number, top);
+		if (dir)
+			dentry = debugfs_lookup(name, dir);
+	}
 	if (dentry)
 		file = dentry_open(&(struct path){ .mnt = mount, .dentry = dentry },
 				   O_RDONLY, current_cred());

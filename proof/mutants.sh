@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # mutants.sh [KIND]: breaks the source in some 500 places, one at a time, and runs
 # the fast checks on each, then plants bugs in user memory and runs its tests.  A
-# KIND such as planted runs those mutants alone, user the last.  PART=0/3 makes a
-# third of the mutants, and all planted bugs.  20 minutes for all on 2 idle cores.
+# KIND such as planted runs those mutants alone, user the last.  20 minutes for all
+# on 2 idle cores.
 . "$(dirname "$0")/build.sh"
 
 need gcc lib32gcc-12-dev libc6-dev-i386 clang-14 libclang-rt-14-dev python3 git
@@ -17,7 +17,7 @@ show() {
 	result "$rc" "$name"
 }
 
-echo "mutants: ${1:-all}, part ${PART:-0/1} (log: $LOG)"
+echo "mutants: ${1:-all} (log: $LOG)"
 : >"$LOG"
 empty_headers "$BUILD/include"
 check "pairs of barriers" "$TOP/proof/pairs.py" "$TOP"

@@ -26,8 +26,7 @@ steps=(
 minutes=30 slow=()
 if [ "${1:-}" = --all ]; then
 	need dkms python3-sphinx qemu-system-arm qemu-system-misc gcc-s390x-linux-gnu
-	minutes=80
-	export PART=0/3		# of the mutants
+	minutes=70
 	slow=(
 		"debug-kernels.sh --updates=30000 A B user"
 		"user.sh 6.12" "user.sh 6.1" "../proof/mutants.sh" "../proof/run.sh"

@@ -24,16 +24,21 @@ sources() {
 	(cd "$TOP" && git ls-files -co --exclude-standard | cpio -pdm --quiet "$1")
 }
 
-# A caller's module needs ours, and depmod says so.
-make_install() {
-	local release=$1 dir=$tmp/$1 root=$tmp/root-$1
+# into RELEASE FOLDER TARGET...
+into() {
+	make -s -C "$tmp/$1/$2" KDIR="/usr/src/linux-headers-$1" \
+		INSTALL_MOD_PATH="$tmp/root-$1" "${@:3}"
+}
 
-	sources "$dir"
-	set -- KDIR="/usr/src/linux-headers-$release" INSTALL_MOD_PATH="$root"
-	make -s -C "$dir" "$@" && make -s -C "$dir" modules_install "$@" &&
-		make -s -C "$dir/samples" modules "$@" &&
-		make -s -C "$dir/samples" modules_install "$@" CONFIG_MODULE_SIG_ALL= &&
-		/sbin/depmod -b "$root" "$release"
+make_install() {
+	sources "$tmp/$1"
+	into "$1" . modules && into "$1" . modules_install
+}
+
+# A caller's module needs ours, and depmod says so.
+caller_install() {
+	into "$1" samples modules && into "$1" samples modules_install CONFIG_MODULE_SIG_ALL= &&
+		/sbin/depmod -b "$tmp/root-$1" "$1"
 }
 
 pulls_in() {
@@ -80,7 +85,9 @@ check "dkms add" dkms add virtio_mem_xlate/1.0
 for version in 6.1 6.12; do
 	release=$(kernel_release "$version")
 	mkdir -p "$tmp/lib/$release"
-	check "$version: make modules_install, and a caller's" make_install "$release"
+	check "$version: make modules_install" make_install "$release"
+	check "$version: modprobe finds both modules" pulls_in "$release" virtio_mem_xlate_user
+	check "$version: the same for a caller" caller_install "$release"
 	check "$version: modprobe of a caller pulls us in" pulls_in "$release" virtio_mem_xlate_demo
 	check "$version: dkms build, install" dkms_install 1.0 "$release"
 	check "$version: both modules are there" has "$release" 1.0

@@ -74,7 +74,7 @@ struct test_gpa {
 #define TEST_GPA		_IOWR('X', 10, struct test_gpa)
 
 /* What mmap() of it gives, by the offset in pages: one page, or nothing. */
-#define TEST_MMAP_SLOW		0	/* a second under the lock, and an error */
+#define TEST_MMAP_SLOW		0	/* the lock until killed, and an error */
 #define TEST_MMAP_OF_NONE	1	/* of no file */
 #define TEST_MMAP_OF(fd)	(2 + (fd))	/* as a page cache might have it */
 

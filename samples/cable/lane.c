@@ -128,7 +128,8 @@ static long move_batch(struct lane *lane)
 
 	for (n = 0, ret = 1; n < BATCH && ret > 0; n++)
 		ret = move_frame(lane, &from, &to);
-	if (!ret && !queue_enable_kick(tx))
+	/* Who has just sent may be sending more, and would leave the guest for each kick. */
+	if (!ret && n == 1 && !queue_enable_kick(tx))
 		sleep = MAX_SCHEDULE_TIMEOUT;
 	else if (ret == -EAGAIN && !queue_enable_kick(rx))
 		sleep = PATIENCE;
