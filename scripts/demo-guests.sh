@@ -59,8 +59,8 @@ done >"$tmp/root/knobs"
 : >"$log"
 tail --pid=$$ -F "$log" 2>/dev/null | grep --line-buffered -avE '^\[ *[0-9.]+\] ' &
 
-# On one processor: QEMU 7.2 emulates two that run at once so that a guest, under KVM
-# in there, now and then ends without a word.
+# On one processor, which is no slower: with two for QEMU 7.2 to emulate on, a guest
+# under KVM in there was seen to end without a word.
 taskset -cp "$(taskset -cp $$ | sed 's/.*[ ,-]//')" $$ >/dev/null
 
 rc=0

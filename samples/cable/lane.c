@@ -21,14 +21,24 @@
 static void copy_frame(const struct lane *lane, const struct pieces *from, const struct pieces *to,
 		       u16 nr_buffers)
 {
+	__virtio16 num_buffers = __cpu_to_virtio16(lane->rx.little_endian, nr_buffers);
 	struct virtio_net_hdr_mrg_rxbuf hdr = {};
 	struct iov_iter src, dst;
 	size_t n;
 
+	/* As small frames are: one piece there, one here. */
+	if (from->nr == 1 && to->nr == 1 && lane->tx.hdr_len == sizeof(hdr) &&
+	    lane->rx.hdr_len == sizeof(hdr)) {
+		void *base = to->kvec[0].iov_base;
+
+		memcpy(base, from->kvec[0].iov_base, from->len);
+		memcpy(base + offsetof(typeof(hdr), num_buffers), &num_buffers, sizeof(num_buffers));
+		return;
+	}
 	iov_iter_kvec(&src, ITER_SOURCE, from->kvec, from->nr, from->len);
 	iov_iter_kvec(&dst, ITER_DEST, to->kvec, to->nr, to->len);
 	_copy_from_iter(&hdr, lane->tx.hdr_len, &src);
-	hdr.num_buffers = __cpu_to_virtio16(lane->rx.little_endian, nr_buffers);
+	hdr.num_buffers = num_buffers;
 	_copy_to_iter(&hdr, lane->rx.hdr_len, &dst);
 	/* The one copy: out of each piece into as many as it takes. */
 	for (; iov_iter_count(&src); iov_iter_advance(&src, n)) {
