@@ -32,7 +32,8 @@ static void copy_frame(const struct lane *lane, const struct pieces *from, const
 		void *base = to->kvec[0].iov_base;
 
 		memcpy(base, from->kvec[0].iov_base, from->len);
-		memcpy(base + offsetof(typeof(hdr), num_buffers), &num_buffers, sizeof(num_buffers));
+		memcpy(base + offsetof(typeof(hdr), num_buffers), &num_buffers,
+		       sizeof(num_buffers));
 		return;
 	}
 	iov_iter_kvec(&src, ITER_SOURCE, from->kvec, from->nr, from->len);
