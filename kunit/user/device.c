@@ -13,7 +13,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
-#include <linux/sched/signal.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
@@ -398,13 +398,11 @@ static struct test_page *test_page_new(unsigned long of)
 static int test_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct test_page *page;
-	unsigned int ms;
 	int err;
 
 	if (vma->vm_pgoff == TEST_MMAP_SLOW) {
 		/* Until the process is killed, and longer: the others are to go before. */
-		for (ms = 0; ms < 10000 && !fatal_signal_pending(current); ms += 20)
-			msleep(20);
+		schedule_timeout_killable(10 * HZ);
 		msleep(200);
 		return -ENODEV;
 	}
