@@ -299,31 +299,24 @@ static unsigned int slots_behind(const struct xlate_slot *slot, u64 gpa)
 #endif
 
 /*
- * The coarsest buckets, from 2^@shift bytes on and below 2^@end, that leave at
- * most 1/128 of the bytes that slots[@first..@last] have in [@low, @high] outside
- * buckets that are wholly in a slot, or no more than what ranges that leave their
- * bucket come to: coarse ones take less memory and cache, and fewer ranges leave
- * them.
+ * The coarsest buckets, from 2^@shift bytes on, that leave at most 1/128 of the
+ * bytes of slots[@first..@last] outside buckets that are wholly in a slot, or no
+ * more than what ranges that leave their bucket come to: coarse ones take less
+ * memory and cache, and fewer ranges leave them.
  */
-static unsigned int choose_shift(const struct virtio_mem_xlate_table *table, unsigned int shift,
-				 unsigned int end, unsigned int first, unsigned int last,
-				 u64 low, u64 high)
+static unsigned int choose_shift(const struct xlate_slot *slots, unsigned int shift,
+				 unsigned int first, unsigned int last)
 {
-	for (; shift + 1 < end; shift++) {
+	for (; shift + 1 < BITS_PER_LONG_LONG; shift++) {
 		u64 bytes = 0, inside = 0;
 		unsigned int i, part;
 
 		for (i = first; i <= last; i++) {
-			const struct xlate_slot *slot = &table->slots[i];
-			u64 slot_low = max(slot->gpa, low);
-			u64 slot_end = min(slot_last(slot), high) + 1;
-			u64 from = (slot_low >> (shift + 1)) +
-				   !!(slot_low & bucket_last(shift + 1));
-			u64 to = slot_end >> (shift + 1);
+			u64 from = (slots[i].gpa >> (shift + 1)) +
+				   !!(slots[i].gpa & bucket_last(shift + 1));
+			u64 to = (slots[i].gpa + slots[i].size) >> (shift + 1);
 
-			if (slot_low >= slot_end)
-				continue;
-			bytes += slot_end - slot_low;
+			bytes += slots[i].size;
 			if (from < to)
 				inside += (to - from) << (shift + 1);
 		}
@@ -346,19 +339,16 @@ static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned 
 				 unsigned int first, unsigned int last, u64 low,
 				 unsigned int depth)
 {
-	unsigned int node = table->nr_words, bits, node_shift;
+	unsigned int node = table->nr_words, bits;
 
 	/* A search looks at four anyway. */
 	if (last - first < NODE_MIN_SLOTS || depth == NODE_DEPTH || table->max_words - node < 2)
 		return slots_word(first, ilog2(max(last - first, 3U)) + 1);
 	bits = min3(shift, (unsigned int)ilog2((last - first + 1) * 5 / 4),
 		    (unsigned int)ilog2(table->max_words - node));
-	node_shift = choose_shift(table, shift - bits, shift, first, last, low,
-				  low + bucket_last(shift));
-	bits = shift - node_shift;
 	table->nr_words += 1U << bits;
-	fill(table, node, 1U << bits, node_shift, first, low, depth + 1);
-	return node_word(node, node_shift);
+	fill(table, node, 1U << bits, shift - bits, first, low, depth + 1);
+	return node_word(node, shift - bits);
 }
 
 /*
@@ -428,7 +418,7 @@ static void build_index(struct virtio_mem_xlate_table *table)
 	high = slot_last(&table->slots[last]);
 	while ((high >> shift) - (low >> shift) >= table->max_words / 16 * 13)
 		shift++;
-	shift = choose_shift(table, shift, BITS_PER_LONG_LONG, first, last, low, high);
+	shift = choose_shift(table->slots, shift, first, last);
 	table->shift = shift;
 	size = bucket_last(shift) + 1;
 	low &= ~bucket_last(shift);

@@ -31,22 +31,17 @@ static inline bool has_fast_words(const struct virtio_mem_xlate_table *table)
 #endif
 }
 
-/*
- * Bytes that slots[@first..@last] have in [@from, @to): all, and those in no bucket of
- * 2^@shift which is all theirs.
- */
+/* Bytes of slots[@first..@last]: all, and those in no bucket of 2^@shift which is all theirs. */
 static inline wide outside(const struct virtio_mem_xlate_table *table, unsigned int shift,
-			   unsigned int first, unsigned int last, wide from, wide to, wide *bytes)
+			   unsigned int first, unsigned int last, wide *bytes)
 {
 	wide size = (wide)1 << shift, left = 0, low, high, inside;
 	unsigned int i;
 
 	*bytes = 0;
 	for (i = first; i <= last; i++) {
-		low = max((wide)table->slots[i].gpa, from);
-		high = min((wide)table->slots[i].gpa + table->slots[i].size, to);
-		if (low >= high)
-			continue;
+		low = table->slots[i].gpa;
+		high = low + table->slots[i].size;
 		*bytes += high - low;
 		inside = (low + size - 1) >> shift << shift;
 		left += high - low;
@@ -56,15 +51,14 @@ static inline wide outside(const struct virtio_mem_xlate_table *table, unsigned 
 	return left;
 }
 
-/* The coarsest that virtio_mem_xlate_table.h promises, from 2^@shift on and below 2^@end. */
+/* The coarsest that virtio_mem_xlate_table.h promises, from 2^@shift on. */
 static inline unsigned int coarsest(const struct virtio_mem_xlate_table *table,
-				    unsigned int shift, unsigned int end, unsigned int first,
-				    unsigned int last, wide from, wide to)
+				    unsigned int shift, unsigned int first, unsigned int last)
 {
 	wide bytes;
 
-	while (shift + 1 < end &&
-	       outside(table, shift + 1, first, last, from, to, &bytes) <=
+	while (shift + 1 < BITS_PER_LONG_LONG &&
+	       outside(table, shift + 1, first, last, &bytes) <=
 		       bytes >> (shift < RANGE_SHIFT ? 0 : min(shift + 1 - RANGE_SHIFT, 7U)))
 		shift++;
 	return shift;
@@ -72,13 +66,10 @@ static inline unsigned int coarsest(const struct virtio_mem_xlate_table *table,
 
 /* Into as many buckets as there are slots, and a quarter, or as there was room for. */
 static inline unsigned int cut(const struct virtio_mem_xlate_table *table, unsigned long node,
-			       unsigned int shift, unsigned int first, unsigned int last,
-			       u64 low, u64 high)
+			       unsigned int shift, unsigned int first, unsigned int last)
 {
-	unsigned int bits = min3(shift, (unsigned int)ilog2((last - first + 1) * 5 / 4),
-				 (unsigned int)ilog2(table->max_words - node_word_offset(node)));
-
-	return coarsest(table, shift - bits, shift, first, last, low, (wide)high + 1);
+	return shift - min3(shift, (unsigned int)ilog2((last - first + 1) * 5 / 4),
+			    (unsigned int)ilog2(table->max_words - node_word_offset(node)));
 }
 
 static unsigned int words_seen;
@@ -121,10 +112,9 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 		nr = 1UL << (shift - node_word_shift(word));
 		if (!node_word_offset(word) || node_word_offset(word) + nr > table->nr_words)
 			return "index: node outside the words";
-		if (node_word_shift(word) != cut(table, word, shift, first_named, last, low, high) &&
+		if (node_word_shift(word) != cut(table, word, shift, first_named, last) &&
 		    (low - slot->gpa < slot->size ||	/* one that ended below may count */
-		     node_word_shift(word) !=
-			     cut(table, word, shift, first_named + 1, last, low, high)))
+		     node_word_shift(word) != cut(table, word, shift, first_named + 1, last)))
 			return "index: node cut otherwise than promised";
 		for (i = 0; i < nr && !wrong; i++) {
 			u64 from = low + ((u64)i << node_word_shift(word));
@@ -214,7 +204,7 @@ static inline const char *shape_wrong(const struct virtio_mem_xlate_table *table
 	high = slot_last(&slots[last]);
 	while ((high >> shift) - (low >> shift) >= table_max_words(table->nr_slots) / 16 * 13)
 		shift++;
-	shift = coarsest(table, shift, BITS_PER_LONG_LONG, first, last, 0, (wide)U64_MAX + 1);
+	shift = coarsest(table, shift, first, last);
 	low = low >> shift << shift;
 	bytes = (wide)1 << shift;
 	if (table->shift != shift || (u64)(table->base + bytes) != low ||
