@@ -61,6 +61,7 @@ static unsigned long no_slots_words[1];
 static struct virtio_mem_xlate_table no_slots = {
 	.slots = no_slots_ends,
 	.words = no_slots_words,
+	.origin = (unsigned long)no_slots_words,
 };
 
 /*

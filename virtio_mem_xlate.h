@@ -495,11 +495,14 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 struct xlate_slot;
 
 struct virtio_mem_xlate_table {
-	u64 base;		/* 2^@shift bytes below the first bucket */
+	u64 base;		/* of the first bucket */
 	u64 span;		/* bytes from there to the end of what the buckets are for */
 	u64 bucket_mask;	/* ~(2^@shift - 1) */
-	unsigned long *words;	/* [0] is of what no bucket covers, [1] of the first bucket */
+	unsigned long origin;	/* where a bucket at 0 would have its word */
+	unsigned long outside;	/* from there to the word of what no bucket covers */
+	unsigned int word_shift;	/* from the address of a bucket to its word, from there */
 	unsigned int shift;
+	unsigned long *words;	/* [0] is of what no bucket covers, [1] of the first bucket */
 	u32 generation;		/* one more with each removal */
 	u64 version;		/* with the generation added, no two views that differ share it */
 	struct xlate_slot *slots;	/* by gpa; some of size 0 end them */
@@ -524,27 +527,45 @@ int virtio_mem_xlate_cursor_slow(struct virtio_mem_xlate_cursor *cursor,
 				 struct virtio_device_range *device);
 
 /*
- * The word of the bucket with @gpa.  Between @base and the first bucket that is
- * word [0] of itself, and below @base, where the offset wraps, too: either it then
- * wraps back past @base, or it is @span at least, since buckets end below 2^64.
- * The mask makes the rest word [0], also for a processor that runs ahead.  Word [0]
- * is right for every address: where the portable mask is 0 for an offset above
- * LONG_MAX, that one takes longer, no more.
+ * @i if @offset is below @span, or else @outside, also for a processor that runs
+ * ahead.  That is array_index_nospec(), for any @outside and sooner: x86 does not
+ * guess conditional moves, see mask_user_address() in its uaccess_64.h.
+ */
+static inline unsigned long
+__virtio_mem_xlate_clamp(unsigned long i, u64 offset, u64 span, unsigned long outside)
+{
+#ifdef CONFIG_X86_64
+	asm("cmp %[span],%[offset]\n\tcmovae %[outside],%[i]"
+	    : [i] "+r" (i)
+	    : [offset] "r" (offset), [span] "rm" (span), [outside] "rm" (outside)
+	    : "cc");
+	return i;
+#else
+	unsigned long mask;
+
+	if (sizeof(long) < sizeof(u64))
+		mask = array_index_mask_nospec((unsigned long)(offset >> 32),
+					       (unsigned long)(span >> 32) + 1) &
+		       (offset < span ? ULONG_MAX : 0);
+	else
+		mask = array_index_mask_nospec((unsigned long)offset, (unsigned long)span);
+	return outside ^ ((i ^ outside) & mask);
+#endif
+}
+
+/*
+ * The word of the bucket with @gpa, or words[0], which is right for every address:
+ * where the portable mask is 0 for an offset above LONG_MAX, that one takes longer,
+ * no more.
  */
 static inline unsigned long
 __virtio_mem_xlate_word(const struct virtio_mem_xlate_table *table, u64 gpa)
 {
-	u64 offset = gpa - table->base;
-	unsigned long i = offset >> table->shift, word;
+	unsigned long i = (gpa & table->bucket_mask) >> table->word_shift, word;
 
-	if (sizeof(long) < sizeof(u64))
-		i &= array_index_mask_nospec((unsigned long)(offset >> 32),
-					     (unsigned long)(table->span >> 32) + 1) &
-		     (offset < table->span ? ULONG_MAX : 0);
-	else
-		i &= array_index_mask_nospec((unsigned long)offset, (unsigned long)table->span);
+	i = __virtio_mem_xlate_clamp(i, gpa - table->base, table->span, table->outside);
 	/* READ_ONCE(), but that compilers do not fold the address of what is volatile. */
-	word = data_race(table->words[i]);
+	word = data_race(*(unsigned long *)(table->origin + i));
 	OPTIMIZER_HIDE_VAR(word);
 	return word;
 }

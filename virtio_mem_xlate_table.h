@@ -286,6 +286,9 @@ static unsigned int slots_behind(const struct xlate_slot *slot, u64 gpa)
 	return (slot[1].gpa <= gpa) + (slot[2].gpa <= gpa) + (slot[3].gpa <= gpa);
 }
 
+/* A word has this power of two of bytes; no bucket that is not in a node has fewer. */
+#define WORD_SHIFT	(BITS_PER_LONG == 64 ? 3 : 2)
+
 /* Deeper than this, and for no more slots than that, a search is as good as a node. */
 #define NODE_DEPTH	4
 #define NODE_MIN_SLOTS	8
@@ -402,15 +405,17 @@ static void leave_out_far(const struct xlate_slot *slots, unsigned int *first, u
 
 /*@
  * assigns table->words[0 .. table->max_words - 1], table->nr_words, table->shift,
- *	table->bucket_mask, table->base, table->span;
+ *	table->bucket_mask, table->base, table->span, table->origin, table->outside,
+ *	table->word_shift;
  */
 static void build_index(struct virtio_mem_xlate_table *table)
 {
-	unsigned int shift = 0, first = 0, last = table->nr_slots - 1, nr;
-	u64 low, high, size;
+	unsigned int shift = WORD_SHIFT, first = 0, last = table->nr_slots - 1, nr;
+	u64 low, high;
 
 	table->words[0] = slots_word(0, order_base_2(max(table->nr_slots, 1U)));
 	table->nr_words = 1;
+	table->origin = (unsigned long)table->words;
 	if (!table->nr_slots)
 		return;
 	leave_out_far(table->slots, &first, &last);
@@ -420,16 +425,17 @@ static void build_index(struct virtio_mem_xlate_table *table)
 		shift++;
 	shift = choose_shift(table->slots, shift, first, last);
 	table->shift = shift;
-	size = bucket_last(shift) + 1;
 	low &= ~bucket_last(shift);
 	/* The first bucket may be so coarse that some were not far at all. */
 	while (first && slot_last(&table->slots[first - 1]) >= low)
 		first--;
 	nr = ((high - low) >> shift) + 1;
 	table->bucket_mask = ~bucket_last(shift);
-	table->base = low - size;
-	/* What no offset reaches does without a bucket: the end, if all is one slot. */
-	table->span = min(high - low + 1, U64_MAX - size) + size;
+	table->base = low;
+	table->span = high - low + 1;
+	table->word_shift = shift - WORD_SHIFT;
+	table->outside = (low >> table->word_shift) - sizeof(*table->words);
+	table->origin = (unsigned long)table->words - table->outside;
 	table->nr_words += nr;
 	fill(table, 1, nr, shift, first, low, 0);
 }
@@ -715,8 +721,8 @@ static int table_remove(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
 
 	if (!size || slot->gpa != gpa || slot->size != size || slot->removed != SLOT_LIVE)
 		return -ENOENT;
-	take_out(table, 1, table->shift, table->base + bucket_last(table->shift) + 1,
-		 table->base + table->span - 1, slot - table->slots);
+	take_out(table, 1, table->shift, table->base, table->base + table->span - 1,
+		 slot - table->slots);
 	WRITE_ONCE(slot->removed, table->generation + 1);
 	/* Pairs with smp_load_acquire() in table_generation(). */
 	smp_store_release(&table->generation, table->generation + 1);

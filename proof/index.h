@@ -153,7 +153,7 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 /* What is wrong with @table, or NULL. */
 static inline const char *index_wrong(const struct virtio_mem_xlate_table *table)
 {
-	u64 i, low, nr = table->span ? (table->span - 1) >> table->shift : 0;
+	u64 i, low, nr = table->span ? ((table->span - 1) >> table->shift) + 1 : 0;
 	const char *wrong = NULL;
 
 	if (table->nr_words > table->max_words || table->nr_words < nr + 1)
@@ -163,21 +163,18 @@ static inline const char *index_wrong(const struct virtio_mem_xlate_table *table
 		return "index: base, span and mask do not fit";
 	/* The first bucket names none that was left out below it. */
 	if (nr && !(table->words[1] & WORD_SLOT) && !word_is_node(table->words[1]) &&
-	    slot_last(&table->slots[slots_word_first(table->words[1])]) <
-		    (u64)(table->base - table->bucket_mask))
+	    slot_last(&table->slots[slots_word_first(table->words[1])]) < table->base)
 		return "index: first bucket names a slot below it";
 	words_seen = 0;
 	wrong = word_wrong(table, table->words[0], 0, U64_MAX, BITS_PER_LONG_LONG, 8);
-	for (i = 1; i <= nr && !wrong; i++) {
+	for (i = 0; i < nr && !wrong; i++) {
 		low = table->base + (i << table->shift);
-		if (low != (wide)(u64)(table->base - table->bucket_mask) +
-			    ((wide)(i - 1) << table->shift))
+		if (low != table->base + ((wide)i << table->shift))
 			return "index: buckets beyond the last address";
-		wrong = word_wrong(table, table->words[(unsigned long)i], low,
+		wrong = word_wrong(table, table->words[(unsigned long)i + 1], low,
 				   low + bucket_last(table->shift), table->shift, 0);
 	}
-	/* The last bucket may be one that no offset reaches, with all that it leads to. */
-	if (!wrong && words_seen != table->nr_words && table->span != U64_MAX)
+	if (!wrong && words_seen != table->nr_words)
 		return "index: words that nothing leads to";
 	return wrong;
 }
@@ -186,8 +183,8 @@ static inline const char *index_wrong(const struct virtio_mem_xlate_table *table
 static inline const char *shape_wrong(const struct virtio_mem_xlate_table *table)
 {
 	const struct xlate_slot *slots = table->slots;
-	unsigned int first = 0, last = table->nr_slots - 1, shift = 0;
-	wide low, high, bytes;
+	unsigned int first = 0, last = table->nr_slots - 1, shift = WORD_SHIFT;
+	wide low, high;
 
 	if (!table->nr_slots)
 		return table->span || table->nr_words != 1 ? "index: of an empty table" : NULL;
@@ -206,9 +203,7 @@ static inline const char *shape_wrong(const struct virtio_mem_xlate_table *table
 		shift++;
 	shift = coarsest(table, shift, first, last);
 	low = low >> shift << shift;
-	bytes = (wide)1 << shift;
-	if (table->shift != shift || (u64)(table->base + bytes) != low ||
-	    table->span != min(high - low + 1 + bytes, (wide)U64_MAX))
+	if (table->shift != shift || table->base != low || table->span != high - low + 1)
 		return "index: other buckets than promised";
 	return NULL;
 }

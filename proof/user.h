@@ -36,6 +36,11 @@ typedef uint64_t u64;
 #endif
 typedef int64_t s64;
 
+/* With the assembly of x86; words of other widths, and what reads C only, take the rest. */
+#if defined(__x86_64__) && !defined(NARROW) && !defined(__FRAMAC__)
+#define CONFIG_X86_64
+#endif
+
 #define U32_MAX UINT32_MAX
 #define U64_MAX ((u64)~(u64)0)
 #define BITS_PER_LONG (8 * __SIZEOF_LONG__)
