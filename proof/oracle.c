@@ -98,7 +98,7 @@ static void add_slot(u64 gpa, u64 size)
 /* One of the five of the benchmark with @n slots, or of the eight that hurt. */
 static void make_slots(enum layout shape, unsigned int n)
 {
-	u64 pos = 0, size;
+	u64 pos = 0, size, most;
 	unsigned int i;
 
 	model.nr = 0;
@@ -133,10 +133,13 @@ static void make_slots(enum layout shape, unsigned int n)
 		for (i = 0; i < n; i++, pos += size + 4 * K * log_uniform(22))
 			add_slot(pos, size = 4 * K * (1 + log_uniform(22)));
 		break;
-	case TINY:
-		for (i = 0, pos = rnd() >> below(64); i < n;
-		     i++, pos += size + (chance(70) ? below(3) : log_uniform(12)))
-			add_slot(pos, size = 1 + below(9));
+	case TINY:	/* or of one byte each, without a hole: nodes of such buckets */
+		most = chance(30) ? 1 : 9;
+		for (i = 0, pos = rnd() >> below(64); i < n; i++, pos += size) {
+			add_slot(pos, size = 1 + below(most));
+			if (most > 1)
+				pos += chance(70) ? below(3) : log_uniform(12);
+		}
 		break;
 	case PACKED:
 		for (i = 0, pos = below(64) << below(56); i < n; i++, pos += size)
