@@ -32,6 +32,7 @@ cd "$BUILD"
 parts() {
 	local n=$JOBS i pids=() rc=0
 
+	rm -f "$LOG".part*	# there may have been more of them
 	for i in $(seq 0 $((n - 1))); do
 		"$@" "$i" "$n" >"$LOG.part$i" &
 		pids+=($!)
