@@ -77,6 +77,7 @@ struct lane {
 	struct kthread_worker *worker;
 	struct kthread_delayed_work work;
 	unsigned long starved_since;	/* in jiffies; 0: the receiver had room */
+	bool was_empty;			/* the transmit queue, when it was last looked at */
 	struct kvec tx_kvec[MAX_PIECES], rx_kvec[MAX_PIECES];
 	u64 nr_frames, nr_bytes, nr_dropped, nr_late;
 };

@@ -124,6 +124,7 @@ static long move_batch(struct lane *lane)
 {
 	struct queue *tx = &lane->tx, *rx = &lane->rx;
 	long sleep = 0;
+	bool empty;
 	int n, ret;
 
 	guard(mutex)(&lane->lock);
@@ -140,10 +141,12 @@ static long move_batch(struct lane *lane)
 	for (n = 0, ret = 1; n < BATCH && ret > 0; n++)
 		ret = move_frame(lane, &from, &to);
 	/* Who has just sent may be sending more, and would leave the guest for each kick. */
-	if (!ret && n == 1 && !queue_enable_kick(tx))
+	empty = !ret && n == 1;
+	if (empty && lane->was_empty && !queue_enable_kick(tx))
 		sleep = MAX_SCHEDULE_TIMEOUT;
 	else if (ret == -EAGAIN && !queue_enable_kick(rx))
 		sleep = PATIENCE;
+	lane->was_empty = empty;
 	queue_signal(tx);
 	if (rx->running)
 		queue_signal(rx);
@@ -155,6 +158,9 @@ static void lane_work(struct kthread_work *work)
 	struct lane *lane = container_of(work, struct lane, work.work);
 	long sleep = move_batch(lane);
 
+	/* A guest that shares the processor is to send or to receive before the next look. */
+	if (!sleep)
+		yield();
 	/* Nothing, if a kick has come meanwhile. */
 	if (sleep != MAX_SCHEDULE_TIMEOUT)
 		kthread_queue_delayed_work(lane->worker, &lane->work, sleep);
