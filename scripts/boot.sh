@@ -47,7 +47,7 @@ stock_modules() {
 		die "$release lacks one of the modules $*"
 	while read -r _ file; do
 		name=$(basename "${file%.xz}")
-		[ -f "$file" ] && [ ! -e "$root/lib/$name" ] || continue
+		[ -f "$file" ] && ! grep -qx "/lib/$name" "$root/modules" || continue
 		case $file in
 		*.xz) xz -dc "$file" >"$root/lib/$name" ;;
 		*) cp "$file" "$root/lib/$name" ;;
