@@ -61,7 +61,6 @@ static unsigned long no_slots_words[1];
 static struct virtio_mem_xlate_table no_slots = {
 	.slots = no_slots_ends,
 	.words = no_slots_words,
-	.origin = (unsigned long)no_slots_words,
 };
 
 /*
@@ -78,16 +77,14 @@ static void *table_alloc(size_t bytes)
 
 static void table_free(struct virtio_mem_xlate_table *table)
 {
-	size_t bytes = (void *)(table->words + table->max_words) - (void *)table;
-
 	if (table == &no_slots)
 		return;
-	if (bytes < PAGE_SIZE)
+	if (table->bytes < PAGE_SIZE)
 		kfree(table);
 	else if (is_vmalloc_addr(table))
 		vfree(table);
 	else
-		free_pages_exact(table, bytes);
+		free_pages_exact(table, table->bytes);
 }
 
 /* Numbers apart by more than a table can have generations, each removal of a slot being one. */
@@ -580,11 +577,11 @@ static void copy_piece(void *dst, const void *src, size_t len)
 int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *dst,
 			       struct virtio_driver_range src)
 {
-	unsigned long word = __virtio_mem_xlate_word(view->table, src.start);
 	struct virtio_device_range piece;
+	unsigned long word;
 	int err;
 
-	if (likely(__virtio_mem_xlate_hit(view, word, src, VIRTIO_MEM_XLATE_READ, &piece))) {
+	if (__virtio_mem_xlate_hit(view, src, VIRTIO_MEM_XLATE_READ, &piece, &word)) {
 		copy_piece(dst, piece.kva, piece.len);
 		return 0;
 	}
@@ -613,11 +610,11 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_from);
 int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 			     struct virtio_driver_range dst, const void *src)
 {
-	unsigned long word = __virtio_mem_xlate_word(view->table, dst.start);
 	struct virtio_device_range piece;
+	unsigned long word;
 	int err;
 
-	if (likely(__virtio_mem_xlate_hit(view, word, dst, VIRTIO_MEM_XLATE_WRITE, &piece))) {
+	if (__virtio_mem_xlate_hit(view, dst, VIRTIO_MEM_XLATE_WRITE, &piece, &word)) {
 		copy_piece(piece.kva, src, piece.len);
 		return 0;
 	}

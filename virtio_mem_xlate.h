@@ -486,11 +486,15 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
  * Private from here on: the fast path, inline, since a call and its return cost
  * more than the lookup, and the layout that it needs.
  *
- * A table cuts the guest's addresses from @base on into buckets of 2^@shift
- * bytes and has a word for each.  That of a bucket which lies wholly in one slot
+ * A table cuts the guest's addresses into buckets of 2^@shift bytes and has a
+ * word for each from @base on.  That of a bucket which lies wholly in one slot
  * has a bit for each access that the slot allows, see below, and under these an
  * eighth of the slot's kva - gpa; where that is no multiple of eight such words
  * are not used.  Every other word has these bits clear and leads to the slow path.
+ *
+ * A bucket's number, but for its upper bits, is where its word is.  So an address
+ * that no bucket covers leads to a word as well, of another bucket or, as the
+ * slots lie behind the words, of none: it does not count, see below.
  */
 struct xlate_slot;
 
@@ -498,11 +502,11 @@ struct virtio_mem_xlate_table {
 	u64 base;		/* of the first bucket */
 	u64 span;		/* bytes from there to the end of what the buckets are for */
 	u64 bucket_mask;	/* ~(2^@shift - 1) */
-	unsigned long origin;	/* where a bucket at 0 would have its word */
-	unsigned long outside;	/* from there to the word of what no bucket covers */
-	unsigned int word_shift;	/* from the address of a bucket to its word, from there */
+	unsigned long *words;
+	unsigned long word_mask;	/* of what @word_shift leaves of the address of a bucket, */
+	unsigned int word_shift;	/* these bits say where in @words its own is, in bytes */
 	unsigned int shift;
-	unsigned long *words;	/* [0] is of what no bucket covers, [1] of the first bucket */
+	unsigned long far_word;	/* of what no bucket covers */
 	u32 generation;		/* one more with each removal */
 	u64 version;		/* with the generation added, no two views that differ share it */
 	struct xlate_slot *slots;	/* by gpa; some of size 0 end them */
@@ -510,10 +514,8 @@ struct virtio_mem_xlate_table {
 	unsigned int nr_live;	/* of these, not removed; for updaters */
 	unsigned int nr_words;
 	unsigned int max_words;
+	size_t bytes;		/* of all this and what it points to, in one piece */
 };
-
-/* The sign bit once @word is shifted by this says whether @access is allowed. */
-#define __VIRTIO_MEM_XLATE_WORD_SHIFT(access)	((access) - VIRTIO_MEM_XLATE_READ)
 
 int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
 				struct virtio_driver_range driver, unsigned int access,
@@ -526,90 +528,103 @@ int virtio_mem_xlate_cursor_slow(struct virtio_mem_xlate_cursor *cursor,
 				 struct virtio_driver_range driver, unsigned int access,
 				 struct virtio_device_range *device);
 
-/*
- * @i if @offset is below @span, or else @outside, also for a processor that runs
- * ahead.  That is array_index_nospec(), for any @outside and sooner: x86 does not
- * guess conditional moves, see mask_user_address() in its uaccess_64.h.
- */
-static inline unsigned long
-__virtio_mem_xlate_clamp(unsigned long i, u64 offset, u64 span, unsigned long outside)
-{
-#ifdef CONFIG_X86_64
-	asm("cmp %[span],%[offset]\n\tcmovae %[outside],%[i]"
-	    : [i] "+r" (i)
-	    : [offset] "r" (offset), [span] "rm" (span), [outside] "rm" (outside)
-	    : "cc");
-	return i;
-#else
-	unsigned long mask;
-
-	if (sizeof(long) < sizeof(u64))
-		mask = array_index_mask_nospec((unsigned long)(offset >> 32),
-					       (unsigned long)(span >> 32) + 1) &
-		       (offset < span ? ULONG_MAX : 0);
-	else
-		mask = array_index_mask_nospec((unsigned long)offset, (unsigned long)span);
-	return outside ^ ((i ^ outside) & mask);
-#endif
-}
-
-/*
- * The word of the bucket with @gpa, or words[0], which is right for every address:
- * where the portable mask is 0 for an offset above LONG_MAX, that one takes longer,
- * no more.
- */
+/* The word at the place of the bucket with @gpa, if there is such a bucket. */
 static inline unsigned long
 __virtio_mem_xlate_word(const struct virtio_mem_xlate_table *table, u64 gpa)
 {
-	unsigned long i = (gpa & table->bucket_mask) >> table->word_shift, word;
+	unsigned long at = (gpa >> table->word_shift) & table->word_mask, word;
 
-	i = __virtio_mem_xlate_clamp(i, gpa - table->base, table->span, table->outside);
 	/* READ_ONCE(), but that compilers do not fold the address of what is volatile. */
-	word = data_race(*(unsigned long *)(table->origin + i));
+	word = data_race(*(unsigned long *)((void *)table->words + at));
 	OPTIMIZER_HIDE_VAR(word);
 	return word;
 }
 
-/* Does @word say that all of its bucket allows @access, which must be valid? */
-static inline bool __virtio_mem_xlate_word_allows(unsigned long word, unsigned int access)
-{
-	return (long)(word << __VIRTIO_MEM_XLATE_WORD_SHIFT(access)) < 0;
-}
-
 /*
- * Where @word, which must allow @access, says that @gpa is.  The bucket being in
- * the slot, so is the pointer.  A processor that does not wait for that "must"
- * gets NULL out of it.
+ * All ones if there is a bucket with @gpa, or else 0, also for a processor that
+ * runs ahead; where array_index_mask_nospec() is portable, also 0 for an offset
+ * above LONG_MAX.
  */
-static inline void *__virtio_mem_xlate_word_kva(unsigned long word, u64 gpa, unsigned int access)
+static inline unsigned long
+__virtio_mem_xlate_covers(const struct virtio_mem_xlate_table *table, u64 gpa)
 {
-	long mask;
+	u64 offset = gpa - table->base;
 
-	OPTIMIZER_HIDE_VAR(word);	/* or the compiler knows the mask to be all ones */
-	mask = (long)(word << __VIRTIO_MEM_XLATE_WORD_SHIFT(access)) >> (BITS_PER_LONG - 1);
-	return (void *)(((unsigned long)gpa + (word << 3)) & mask);
+	if (sizeof(long) < sizeof(u64))
+		return array_index_mask_nospec((unsigned long)(offset >> 32),
+					       (unsigned long)(table->span >> 32) + 1) &
+		       (offset < table->span ? ULONG_MAX : 0);
+	return array_index_mask_nospec((unsigned long)offset, (unsigned long)table->span);
+}
+
+/* @word if there is a bucket with @gpa, or else that of what no bucket covers. */
+static inline unsigned long
+__virtio_mem_xlate_top_word(const struct virtio_mem_xlate_table *table, unsigned long word,
+			    unsigned long covers)
+{
+#ifdef CONFIG_X86_64
+	asm("test %[covers],%[covers]\n\tcmovz %[far_word],%[word]"
+	    : [word] "+r" (word)
+	    : [covers] "r" (covers), [far_word] "rm" (table->far_word)
+	    : "cc");
+	return word;
+#else
+	return table->far_word ^ ((word ^ table->far_word) & covers);
+#endif
 }
 
 /*
- * True if all of @driver is in one bucket, that of @word, which is in one slot,
- * which allows @access.  With all the bits set that say which bucket, an address
- * is as far from 2^64 as from the end of its bucket; an empty range wraps to the
- * longest and is not in one.
+ * Does @word, as far as @covers, allow @access?  Then @kva is where it says that
+ * @gpa is: the bucket being in the slot, so is the pointer.  Or else NULL, also for
+ * a processor that runs ahead: x86 does not guess conditional moves, see
+ * mask_user_address() in its uaccess_64.h.
  */
 static inline bool
-__virtio_mem_xlate_hit(const struct virtio_mem_xlate_view *view, unsigned long word,
-		       struct virtio_driver_range driver, unsigned int access,
-		       struct virtio_device_range *device)
+__virtio_mem_xlate_word_kva(unsigned long word, unsigned long covers, unsigned int access,
+			    u64 gpa, void **kva)
 {
-	u64 more = driver.len - 1, last;
+	unsigned long at = (unsigned long)gpa + (word << 3);
+	bool allowed;
 
-	if (access - 1 >= VIRTIO_MEM_XLATE_RW ||
-	    check_add_overflow(driver.start | view->table->bucket_mask, more, &last) ||
-	    !__virtio_mem_xlate_word_allows(word, access))
-		return false;
-	*device = virtio_device_range_new(__virtio_mem_xlate_word_kva(word, driver.start, access),
-					  driver.len, access);
-	return true;
+	word <<= access - VIRTIO_MEM_XLATE_READ;
+#ifdef CONFIG_X86_64
+	asm("test %[covers],%[word]\n\tcmovns %[null],%[at]"
+	    : [at] "+r" (at), "=@ccs" (allowed)
+	    : [covers] "r" (covers), [word] "r" (word), [null] "r" (0UL));
+#else
+	word &= covers;
+	allowed = (long)word < 0;
+	OPTIMIZER_HIDE_VAR(word);	/* or the compiler knows the mask to be all ones */
+	at &= (long)word >> (BITS_PER_LONG - 1);
+#endif
+	*kva = (void *)at;
+	return allowed;
+}
+
+/*
+ * True if all of @driver is in one bucket, which is in one slot, which allows
+ * @access.  With all the bits set that say which bucket, an address is as far from
+ * 2^64 as from the end of its bucket; an empty range wraps to the longest and is
+ * not in one.  Or else @word is where to look on.
+ */
+static inline bool
+__virtio_mem_xlate_hit(const struct virtio_mem_xlate_view *view,
+		       struct virtio_driver_range driver, unsigned int access,
+		       struct virtio_device_range *device, unsigned long *word)
+{
+	unsigned long covers = __virtio_mem_xlate_covers(view->table, driver.start);
+	u64 more = driver.len - 1, last;
+	void *kva;
+
+	*word = __virtio_mem_xlate_word(view->table, driver.start);
+	if (likely(access - 1 < VIRTIO_MEM_XLATE_RW &&
+		   !check_add_overflow(driver.start | view->table->bucket_mask, more, &last) &&
+		   __virtio_mem_xlate_word_kva(*word, covers, access, driver.start, &kva))) {
+		*device = virtio_device_range_new(kva, driver.len, access);
+		return true;
+	}
+	*word = __virtio_mem_xlate_top_word(view->table, *word, covers);
+	return false;
 }
 
 /**
@@ -640,9 +655,9 @@ static inline int virtio_mem_xlate_range(const struct virtio_mem_xlate_view *vie
 					 struct virtio_driver_range driver, unsigned int access,
 					 struct virtio_device_range *device)
 {
-	unsigned long word = __virtio_mem_xlate_word(view->table, driver.start);
+	unsigned long word;
 
-	if (likely(__virtio_mem_xlate_hit(view, word, driver, access, device)))
+	if (__virtio_mem_xlate_hit(view, driver, access, device, &word))
 		return 0;
 	return virtio_mem_xlate_range_slow(view, driver, access, device, word);
 }
@@ -665,9 +680,9 @@ static inline int virtio_mem_xlate_next(const struct virtio_mem_xlate_view *view
 					struct virtio_driver_range *driver, unsigned int access,
 					struct virtio_device_range *device)
 {
-	unsigned long word = __virtio_mem_xlate_word(view->table, driver->start);
+	unsigned long word;
 
-	if (likely(__virtio_mem_xlate_hit(view, word, *driver, access, device))) {
+	if (__virtio_mem_xlate_hit(view, *driver, access, device, &word)) {
 		driver->start += driver->len;
 		driver->len = 0;
 		return 1;

@@ -122,10 +122,11 @@ static size_t table_max_words(unsigned int nr_slots)
 static void table_init(struct virtio_mem_xlate_table *table, unsigned int nr_slots)
 {
 	*table = (struct virtio_mem_xlate_table){
-		.slots = (void *)(table + 1),
+		.words = (void *)(table + 1),
 		.max_words = table_max_words(nr_slots),
+		.bytes = table_bytes(nr_slots),
 	};
-	table->words = (void *)(table->slots + nr_slots + NR_ENDS);
+	table->slots = (void *)(table->words + table->max_words);
 }
 
 /* Appends @slots; there must be room. */
@@ -354,24 +355,32 @@ static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned 
 	return node_word(node, shift - bits);
 }
 
+/* In an array of @nr_words, the word of a bucket is where these bits of its number say. */
+static unsigned long number_mask(unsigned long nr_words)
+{
+	return (1UL << order_base_2(nr_words)) - 1;
+}
+
 /*
- * Fills @nr words from @offset on, of buckets of 2^@shift bytes from @low on, below
- * the second of which slots[@first] is the first to start, if one does.
+ * Fills the words of @nr buckets of 2^@shift bytes from @low on, in the array from
+ * @offset on, below the second of which slots[@first] is the first to start, if one
+ * does.
  */
 static void fill(struct virtio_mem_xlate_table *table, unsigned int offset, unsigned long nr,
 		 unsigned int shift, unsigned int first, u64 low, unsigned int depth)
 {
 	const struct xlate_slot *slots = table->slots;
-	unsigned long i;
+	unsigned long mask = number_mask(nr);
 
-	for (i = 0; i < nr; i++, low += bucket_last(shift) + 1) {
+	for (; nr; nr--, low += bucket_last(shift) + 1) {
+		unsigned long *word = &table->words[offset + ((low >> shift) & mask)];
 		u64 high = low + bucket_last(shift);
 		unsigned int last, more;
 
 		if (first + 1 < table->nr_slots && slots[first + 1].gpa <= low)
 			first++;
 		if (slot_fills(&slots[first], low, high)) {
-			table->words[offset + i] = slot_word(&slots[first]);
+			*word = slot_word(&slots[first]);
 			continue;
 		}
 		last = first;
@@ -379,7 +388,7 @@ static void fill(struct virtio_mem_xlate_table *table, unsigned int offset, unsi
 			more = slots_behind(&slots[last], high);
 			last = min(last + more, table->nr_slots - 1);
 		} while (more == 3 && last + 1 < table->nr_slots);
-		table->words[offset + i] = bucket_word(table, shift, first, last, low, depth);
+		*word = bucket_word(table, shift, first, last, low, depth);
 		first = last;
 	}
 }
@@ -403,25 +412,43 @@ static void leave_out_far(const struct xlate_slot *slots, unsigned int *first, u
 	}
 }
 
+/*
+ * How many words buckets of 2^@shift bytes take, @nr of them from @low on; or more
+ * than there are, if where addresses lead to is not all in the table's memory.
+ */
+static unsigned long top_words(const struct virtio_mem_xlate_table *table, u64 low, u64 nr,
+			       unsigned int shift)
+{
+	unsigned long slots = (table->nr_slots + NR_ENDS) * sizeof(*table->slots), mask;
+
+	if (nr > table->max_words)
+		return ULONG_MAX;
+	mask = number_mask(nr);
+	if (mask >= table->max_words + slots / sizeof(*table->words))
+		return ULONG_MAX;
+	return min(((low >> shift) & mask) + nr, mask + 1ULL);
+}
+
 /*@
  * assigns table->words[0 .. table->max_words - 1], table->nr_words, table->shift,
- *	table->bucket_mask, table->base, table->span, table->origin, table->outside,
+ *	table->bucket_mask, table->base, table->span, table->far_word, table->word_mask,
  *	table->word_shift;
  */
 static void build_index(struct virtio_mem_xlate_table *table)
 {
-	unsigned int shift = WORD_SHIFT, first = 0, last = table->nr_slots - 1, nr;
-	u64 low, high;
+	unsigned int shift = WORD_SHIFT, first = 0, last = table->nr_slots - 1;
+	u64 low, high, nr;
 
-	table->words[0] = slots_word(0, order_base_2(max(table->nr_slots, 1U)));
+	table->far_word = slots_word(0, order_base_2(max(table->nr_slots, 1U)));
+	table->words[0] = table->far_word;
 	table->nr_words = 1;
-	table->origin = (unsigned long)table->words;
 	if (!table->nr_slots)
 		return;
 	leave_out_far(table->slots, &first, &last);
 	low = table->slots[first].gpa;
 	high = slot_last(&table->slots[last]);
-	while ((high >> shift) - (low >> shift) >= table->max_words / 16 * 13)
+	while (top_words(table, low, (high >> shift) - (low >> shift) + 1, shift) >
+	       table->max_words / 16 * 13)
 		shift++;
 	shift = choose_shift(table->slots, shift, first, last);
 	table->shift = shift;
@@ -434,10 +461,9 @@ static void build_index(struct virtio_mem_xlate_table *table)
 	table->base = low;
 	table->span = high - low + 1;
 	table->word_shift = shift - WORD_SHIFT;
-	table->outside = (low >> table->word_shift) - sizeof(*table->words);
-	table->origin = (unsigned long)table->words - table->outside;
-	table->nr_words += nr;
-	fill(table, 1, nr, shift, first, low, 0);
+	table->word_mask = number_mask(nr) * sizeof(*table->words);
+	table->nr_words = top_words(table, low, nr, shift);
+	fill(table, 0, nr, shift, first, low, 0);
 }
 
 /* Sorts @slots, each valid, unless two share a byte: -EEXIST. */
@@ -543,6 +569,13 @@ static u32 table_generation(const struct virtio_mem_xlate_table *table)
  * clamped to what is there, branch or no branch: a word read as what it is not
  * leads to a slot all the same, and a pointer into a slot stays in it.
  */
+
+/* Word of the largest bucket with @gpa. */
+static unsigned long top_word(const struct virtio_mem_xlate_table *table, u64 gpa)
+{
+	return __virtio_mem_xlate_top_word(table, __virtio_mem_xlate_word(table, gpa),
+					   __virtio_mem_xlate_covers(table, gpa));
+}
 
 /*
  * Word of the smallest bucket with @gpa, where @word is that of the largest, and
@@ -668,9 +701,8 @@ table_lookup(const struct virtio_mem_xlate_table *table, u32 generation, unsigne
 
 	word = table_word(table, word, gpa, &behind);
 	if (word_is_slot(word)) {
-		if (!__virtio_mem_xlate_word_allows(word, access))
+		if (!__virtio_mem_xlate_word_kva(word, ULONG_MAX, access, gpa, kva))
 			return -EPERM;
-		*kva = __virtio_mem_xlate_word_kva(word, gpa, access);
 		*bytes = behind + 1;
 		return 0;
 	}
@@ -687,27 +719,28 @@ table_lookup(const struct virtio_mem_xlate_table *table, u32 generation, unsigne
 }
 
 /*
- * Makes no word of [@low, @high], cut into buckets of 2^@shift bytes from
- * words[@offset] on, say any more that its bucket is in slots[@i].
+ * Makes no word of [@low, @high], cut into buckets of 2^@shift bytes that have
+ * theirs from words[@offset] on, say any more that its bucket is in slots[@i].
  */
 static void take_out(struct virtio_mem_xlate_table *table, unsigned int offset, unsigned int shift,
 		     u64 low, u64 high, unsigned int i)
 {
 	const struct xlate_slot *slot = &table->slots[i];
 	u64 from = max(slot->gpa, low), to = min(slot_last(slot), high), bucket;
+	unsigned long mask;
 
 	if (from > to)
 		return;
+	mask = number_mask(((high - low) >> shift) + 1);
+	for (bucket = from >> shift; bucket <= to >> shift; bucket++) {
+		unsigned long *word = &table->words[offset + (bucket & mask)];
+		u64 bucket_low = bucket << shift;
 
-	for (bucket = (from - low) >> shift; bucket <= (to - low) >> shift; bucket++) {
-		unsigned long word = table->words[offset + bucket];
-		u64 bucket_low = low + (bucket << shift);
-
-		if (word_is_node(word))
-			take_out(table, node_word_offset(word), node_word_shift(word),
+		if (word_is_node(*word))
+			take_out(table, node_word_offset(*word), node_word_shift(*word),
 				 bucket_low, bucket_low + bucket_last(shift), i);
-		else if (word_is_slot(word))
-			WRITE_ONCE(table->words[offset + bucket], slots_word(i, 0));
+		else if (word_is_slot(*word))
+			WRITE_ONCE(*word, slots_word(i, 0));
 	}
 }
 
@@ -721,7 +754,7 @@ static int table_remove(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
 
 	if (!size || slot->gpa != gpa || slot->size != size || slot->removed != SLOT_LIVE)
 		return -ENOENT;
-	take_out(table, 1, table->shift, table->base, table->base + table->span - 1,
+	take_out(table, 0, table->shift, table->base, table->base + table->span - 1,
 		 slot - table->slots);
 	WRITE_ONCE(slot->removed, table->generation + 1);
 	/* Pairs with smp_load_acquire() in table_generation(). */
@@ -769,7 +802,7 @@ table_piece(const struct virtio_mem_xlate_table *table, u32 generation, unsigned
 	for (; *len < driver.len; *len += bytes) {
 		u64 gpa = driver.start + *len;
 
-		word = __virtio_mem_xlate_word(table, gpa);
+		word = top_word(table, gpa);
 		if (table_lookup(table, generation, word, gpa, access, &next, &bytes) ||
 		    next != *kva + *len)
 			return 0;
@@ -792,7 +825,7 @@ static int table_next(const struct virtio_mem_xlate_table *table, u32 generation
 
 	if (!driver->len)
 		return 0;
-	err = table_piece(table, generation, __virtio_mem_xlate_word(table, driver->start),
+	err = table_piece(table, generation, top_word(table, driver->start),
 			  *driver, access, &kva, &len);
 	if (err)
 		return err;

@@ -21,7 +21,7 @@ static inline long last_slot(const struct virtio_mem_xlate_table *table, u64 gpa
 	return low;
 }
 
-/* With buckets for all addresses, a 32-bit host takes the slow word [0] for each. */
+/* With buckets for all addresses, a 32-bit host takes the slow far_word for each. */
 static inline bool has_fast_words(const struct virtio_mem_xlate_table *table)
 {
 #if __SIZEOF_LONG__ == 4
@@ -83,12 +83,13 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 	const struct xlate_slot *slot = &table->slots[first < 0 ? 0 : first];
 	const char *wrong = NULL;
 	unsigned long i, nr;
+	void *kva;
 	u64 behind;
 
 	words_seen++;
 	if (depth < 8 && !word_is_node(word) && low - table->base < table->span &&
 	    has_fast_words(table) &&
-	    (table_word(table, __virtio_mem_xlate_word(table, low), low, &behind) != word ||
+	    (table_word(table, top_word(table, low), low, &behind) != word ||
 	     behind != high - low))
 		return "index: lookups find another word";
 	if (word_is_slot(word)) {
@@ -96,12 +97,12 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 		    high - slot->gpa >= slot->size)
 			return "index: bucket said to be in a slot is not";
 		for (i = 1; i <= 3; i++)
-			if (__virtio_mem_xlate_word_allows(word, i) != ((slot->access & i) == i))
+			if (__virtio_mem_xlate_word_kva(word, ULONG_MAX, i, low, &kva) !=
+			    ((slot->access & i) == i))
 				return "index: bucket with another access than its slot";
-		i = 1 + !(slot->access & 1);
-		if ((uintptr_t)__virtio_mem_xlate_word_kva(word, low, i) !=
-		    (uintptr_t)slot->kva + (uintptr_t)(low - slot->gpa))
-			return "index: bucket leads elsewhere than its slot";
+			else if ((uintptr_t)kva != ((slot->access & i) != i ? 0 :
+				 (uintptr_t)slot->kva + (uintptr_t)(low - slot->gpa)))
+				return "index: bucket leads elsewhere than its slot";
 		return NULL;
 	}
 	if (word_is_node(word)) {
@@ -150,31 +151,59 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 	return NULL;
 }
 
+/* A power of two of words from words[0] on is where the numbers of @nr buckets lead to. */
+static inline u64 window(wide nr)
+{
+	u64 words = 1;
+
+	while (words < nr)
+		words *= 2;
+	return words;
+}
+
+/* Of these, up to the last that @nr buckets of 2^@shift bytes from @low on use. */
+static inline u64 window_used(u64 low, wide nr, unsigned int shift)
+{
+	u64 first = (low >> shift) % window(nr);
+
+	return first + nr > window(nr) ? window(nr) : (u64)(first + nr);
+}
+
 /* What is wrong with @table, or NULL. */
 static inline const char *index_wrong(const struct virtio_mem_xlate_table *table)
 {
 	u64 i, low, nr = table->span ? ((table->span - 1) >> table->shift) + 1 : 0;
+	u64 used = nr ? window_used(table->base, nr, table->shift) : 1;
 	const char *wrong = NULL;
 
-	if (table->nr_words > table->max_words || table->nr_words < nr + 1)
+	if (table->nr_words > table->max_words || table->nr_words < used)
 		return "index: more words than there is room for";
 	if (table->span && (table->base & ~table->bucket_mask ||
 			    table->bucket_mask != ~bucket_last(table->shift)))
 		return "index: base, span and mask do not fit";
+	if ((char *)(table->words + window(nr)) >
+	    (char *)(table->slots + table->nr_slots + NR_ENDS) ||
+	    table->word_mask != (window(nr) - 1) * sizeof(*table->words))
+		return "index: words beyond the table";
 	/* The first bucket names none that was left out below it. */
-	if (nr && !(table->words[1] & WORD_SLOT) && !word_is_node(table->words[1]) &&
-	    slot_last(&table->slots[slots_word_first(table->words[1])]) < table->base)
-		return "index: first bucket names a slot below it";
+	if (nr) {
+		unsigned long word = table->words[(table->base >> table->shift) % window(nr)];
+
+		if (!(word & WORD_SLOT) && !word_is_node(word) &&
+		    slot_last(&table->slots[slots_word_first(word)]) < table->base)
+			return "index: first bucket names a slot below it";
+	}
 	words_seen = 0;
-	wrong = word_wrong(table, table->words[0], 0, U64_MAX, BITS_PER_LONG_LONG, 8);
+	wrong = word_wrong(table, table->far_word, 0, U64_MAX, BITS_PER_LONG_LONG, 8);
 	for (i = 0; i < nr && !wrong; i++) {
 		low = table->base + (i << table->shift);
 		if (low != table->base + ((wide)i << table->shift))
 			return "index: buckets beyond the last address";
-		wrong = word_wrong(table, table->words[(unsigned long)i + 1], low,
+		wrong = word_wrong(table, table->words[(low >> table->shift) % window(nr)], low,
 				   low + bucket_last(table->shift), table->shift, 0);
 	}
-	if (!wrong && words_seen != table->nr_words)
+	/* One was not in @words, and some there may be of no bucket. */
+	if (!wrong && words_seen - 1 + used - nr != table->nr_words)
 		return "index: words that nothing leads to";
 	return wrong;
 }
@@ -184,7 +213,7 @@ static inline const char *shape_wrong(const struct virtio_mem_xlate_table *table
 {
 	const struct xlate_slot *slots = table->slots;
 	unsigned int first = 0, last = table->nr_slots - 1, shift = WORD_SHIFT;
-	wide low, high;
+	wide low, high, nr;
 
 	if (!table->nr_slots)
 		return table->span || table->nr_words != 1 ? "index: of an empty table" : NULL;
@@ -199,8 +228,14 @@ static inline const char *shape_wrong(const struct virtio_mem_xlate_table *table
 	}
 	low = slots[first].gpa;
 	high = slot_last(&slots[last]);
-	while ((high >> shift) - (low >> shift) >= table_max_words(table->nr_slots) / 16 * 13)
-		shift++;
+	for (;; shift++) {
+		nr = (high >> shift) - (low >> shift) + 1;
+		if (nr <= table->max_words &&
+		    window(nr) <= table->max_words + (table->nr_slots + NR_ENDS) *
+				  (sizeof(struct xlate_slot) / sizeof(*table->words)) &&
+		    window_used(low, nr, shift) <= table_max_words(table->nr_slots) / 16 * 13)
+			break;
+	}
 	shift = coarsest(table, shift, first, last);
 	low = low >> shift << shift;
 	if (table->shift != shift || table->base != low || table->span != high - low + 1)

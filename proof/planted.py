@@ -48,8 +48,8 @@ PLANTED = (
     ('table_generation(): without a barrier', TABLE,
      'return smp_load_acquire(&table->generation);', 'return READ_ONCE(table->generation);'),
     ('take_out(): words written plainly', TABLE,
-     'WRITE_ONCE(table->words[offset + bucket], slots_word(i, 0));',
-     'table->words[offset + bucket] = slots_word(i, 0);'),
+     'WRITE_ONCE(*word, slots_word(i, 0));',
+     '*word = slots_word(i, 0);'),
     ('remove: no grace period', C, '	wait_for_views(xlate, nr_slots);\n	return 0;\n}\n'
      'EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);',
      '	return 0;\n}\nEXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);'),

@@ -69,22 +69,27 @@ static void check_pointers(void)
 /* What is not a valid access finds no bucket, whatever bits the address of a slot has. */
 static void check_access(void)
 {
-	struct virtio_mem_xlate_table table = { .bucket_mask = ~4095ULL };
+	unsigned long words[1] = { ~0UL };
+	struct virtio_mem_xlate_table table = {
+		.bucket_mask = ~4095ULL, .span = 4096, .words = words,
+	};
 	struct virtio_mem_xlate_view view = { .table = &table };
 	struct virtio_driver_range range = { .len = 4096 };
 	struct virtio_device_range device;
+	unsigned long word;
 	unsigned int access;
 
 	for (access = 0; access < 32; access++)
-		check(__virtio_mem_xlate_hit(&view, ~0UL, range, access, &device) ==
+		check(__virtio_mem_xlate_hit(&view, range, access, &device, &word) ==
 		      (access >= 1 && access <= 3));
-	check(!__virtio_mem_xlate_hit(&view, ~0UL, range, U32_MAX, &device));
+	check(!__virtio_mem_xlate_hit(&view, range, U32_MAX, &device, &word));
 }
 
 int main(void)
 {
 	unsigned long word;
 	unsigned int i, j, access;
+	void *kva;
 
 	for (i = 0; i <= VIRTIO_MEM_XLATE_MAX_SLOTS; i++) {
 		for (j = 0; j < 32; j++) {
@@ -117,9 +122,11 @@ int main(void)
 				for (u32 a = 1; a <= 3; a++) {
 					bool allowed = (access & a) == a;
 
-					check(__virtio_mem_xlate_word_allows(word, a) == allowed);
-					check(__virtio_mem_xlate_word_kva(word, slot.gpa, a) ==
-					      (allowed ? slot.kva : NULL));
+					check(__virtio_mem_xlate_word_kva(word, ~0UL, a, slot.gpa,
+									  &kva) == allowed);
+					check(kva == (allowed ? slot.kva : NULL));
+					check(!__virtio_mem_xlate_word_kva(word, 0, a, slot.gpa,
+									   &kva) && !kva);
 				}
 			}
 		}

@@ -50,14 +50,15 @@ count() {
 		grep -cE "$3" || :
 }
 
-# clamped DIR: do the index of a word, a word's kind, the first slot and the
-# offset into it go through a mask, and each pointer out of a word?
+# clamped DIR: do the place of a word, whether it counts, a word's kind, the first
+# slot and the offset into it go through a mask, and each pointer out of a word?
 clamped() {
-	[ "$(count "$1/probe.o" probe "$word")" -ge 1 ] &&
+	[ "$(count "$1/probe.o" probe "$word")" -ge "$words" ] &&
+		[ "$(count "$1/probe.o" probe "$index")" -ge 1 ] &&
+		[ "$(count "$1/probe.o" probe "$pointer")" -ge 1 ] &&
 		[ "$(count "$1/probe.o" probe_cursor "$index")" -ge 1 ] &&
-		[ "$(count "$1/probe.o" probe "$sign")" -ge 1 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$word|$index")" -ge 4 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$sign")" -ge 1 ]
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$index")" -ge 4 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$pointer")" -ge 1 ]
 }
 
 # uncounted DIR: do counters and events take part only where a lookup has failed?
@@ -115,21 +116,27 @@ for arch in x86-64 arm64; do
 	case $arch in
 	x86-64)
 		kdir=$(kernel_headers 6.12) cross='' make=()
-		word='cmovae ' index='sbb +(%[a-z0-9]+),\1 *$' sign='sar +\$0x3f,'
+		# The place of a word, and which of two words to look on with.
+		word='and |cmov(e|z|ne|nz) ' words=2
+		index='sbb +(%[a-z0-9]+),\1 *$' pointer='cmovns '
 		;;
 	arm64)
 		kdir=$CACHE/prepared-arm64-${source##*/}
 		once "$kdir" prepare_arm64 2>>"$LOG" >&2
 		cross=aarch64-linux-gnu- make=(ARCH=arm64 CROSS_COMPILE=$cross KBUILD_MODPOST_WARN=1)
-		word='ngc' index='ngc' sign='asr #63'
+		# The same, the second both for a hit and for a miss.
+		word='and\s(x[0-9]+, ){2}x[0-9]+$' words=3
+		index='ngc' pointer='asr #63'
 		;;
 	esac
 	build
 	verdict "$arch: every pointer and index is clamped" clamped "$dir"
-	verdict "$arch: a mask that the compiler drops is missed" \
-		fails clamped 's/OPTIMIZER_HIDE_VAR(word);//'
-	verdict "$arch: an index that is not clamped is missed" \
-		fails clamped 's/cmovae/test/; s/array_index_mask_nospec((unsigned long)offset, .*;/~0UL;/'
+	verdict "$arch: a pointer that is not masked is missed" \
+		fails clamped 's/cmovns.*"$/"/; s/^\tat &= (long)word.*//'
+	verdict "$arch: a word's place that is not masked is missed" \
+		fails clamped 's/ & table->word_mask, word;/, word;/'
+	verdict "$arch: a word that counts anywhere is missed" \
+		fails clamped 's/array_index_mask_nospec((unsigned long)offset, .*;/~0UL;/'
 	verdict "$arch: a cursor's offset that is not clamped is missed" \
 		fails clamped 's/^\toffset &= array_index_mask_nospec(.*;$//'
 	[ "$arch" = x86-64 ] || continue	# the other has neither debugfs nor tracepoints
