@@ -454,14 +454,24 @@ static int check_copy(const struct virtio_mem_xlate_view *view,
 	       driver.len > SIZE_MAX ? -ENOBUFS : 0;
 }
 
+/* Not inline, or the registers that it takes are saved for the other case, too. */
+static noinline int range_pieces(const struct virtio_mem_xlate_view *view,
+				 struct virtio_driver_range driver, unsigned int access,
+				 struct virtio_device_range *device, unsigned long word)
+{
+	int err = table_range(view->table, view->generation, word, driver, access, device);
+
+	return likely(!err) ? 0 : lookup_failed(view, driver, access, err);
+}
+
 /* virtio_mem_xlate_range() for what its inline part leaves over. */
 int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
 				struct virtio_driver_range driver, unsigned int access,
 				struct virtio_device_range *device, unsigned long word)
 {
-	int err = table_range(view->table, view->generation, word, driver, access, device);
-
-	return likely(!err) ? 0 : lookup_failed(view, driver, access, err);
+	if (likely(table_range_start(view->table, view->generation, word, driver, access, device)))
+		return 0;
+	return range_pieces(view, driver, access, device, word);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_range_slow);
 

@@ -193,13 +193,11 @@ static bool word_is_node(unsigned long word)
 
 static unsigned long slot_word(const struct xlate_slot *slot)
 {
-	unsigned long word = ((unsigned long)slot->kva - (unsigned long)slot->gpa) >> 3;
-	unsigned int access;
+	/* A digit for each access, and no loop, since most of a load is writing words. */
+	unsigned long bits = (07240 >> 3 * slot->access) & 7;
 
-	for (access = VIRTIO_MEM_XLATE_READ; access <= VIRTIO_MEM_XLATE_RW; access++)
-		if ((slot->access & access) == access)
-			word |= BIT(BITS_PER_LONG - access);
-	return word;
+	return bits << (BITS_PER_LONG - 3) |
+	       ((unsigned long)slot->kva - (unsigned long)slot->gpa) >> 3;
 }
 
 static bool slot_has_word(const struct xlate_slot *slot)
@@ -588,12 +586,13 @@ table_word(const struct virtio_mem_xlate_table *table, unsigned long word, u64 g
 
 	while (word_is_node(word)) {
 		unsigned long i = (gpa & bucket_last(shift)) >> node_word_shift(word);
-		unsigned long other = (word & (WORD_SLOT | WORD_NODE)) ^ WORD_NODE;
+		unsigned long kind = word, node;
 
-		OPTIMIZER_HIDE_VAR(other);	/* or the compiler knows it to be 0 */
-		i = (node_word_offset(word) + i) & array_index_mask_nospec(other, 1);
+		OPTIMIZER_HIDE_VAR(kind);	/* or the compiler knows what it is here */
+		node = array_index_mask_nospec((kind & (WORD_SLOT | WORD_NODE)) ^ WORD_NODE, 1);
 		shift = node_word_shift(word);
-		word = READ_ONCE(table->words[i]);
+		/* 0 is slots[0]'s; words[0] might be of a slot, which @gpa need not be in. */
+		word = READ_ONCE(table->words[(node_word_offset(word) + i) & node]) & node;
 	}
 	*behind = ~gpa & bucket_last(shift);
 	return word;
@@ -849,6 +848,27 @@ static noinline int table_range_error(const struct virtio_mem_xlate_table *table
 		ret = table_next(table, generation, &driver, access, &piece);
 	} while (ret > 0);
 	return ret ?: -ENOBUFS;
+}
+
+/*
+ * All of @driver if its first bucket or slot has it; @word is that of the largest
+ * bucket with its first byte.  False says nothing.
+ */
+static __always_inline bool
+table_range_start(const struct virtio_mem_xlate_table *table, u32 generation, unsigned long word,
+		  struct virtio_driver_range driver, unsigned int access,
+		  struct virtio_device_range *device)
+{
+	void *kva;
+	u64 len;
+
+	/* One that overflows is longer than any piece: nothing is at U64_MAX. */
+	if (access_validate(access) || !driver.len ||
+	    table_lookup(table, generation, word, driver.start, access, &kva, &len) ||
+	    len < driver.len)
+		return false;
+	*device = virtio_device_range_new(kva, driver.len, access);
+	return true;
 }
 
 /* All of @driver in one piece; @word is that of the largest bucket with its first byte. */

@@ -64,8 +64,8 @@ PLANTED = (
      'return table_next(view->table, view->generation,',
      'return table_next(view->xlate->table, view->generation,'),
     ('lookups: the generation of now', C,
-     '= table_range(view->table, view->generation,',
-     '= table_range(view->table, view->table->generation,'),
+     'table_range_start(view->table, view->generation,',
+     'table_range_start(view->table, view->table->generation,'),
     ('read_lock: table fetched before the section', C,
      '	view->srcu_idx = srcu_read_lock(&xlate->srcu);\n'
      '	/* Pairs with rcu_assign_pointer() in update() and virtio_mem_xlate_unregister(). */\n'

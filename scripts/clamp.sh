@@ -46,7 +46,8 @@ END
 # count OBJECT FUNCTION PATTERN: how many of its instructions match.
 count() {
 	"${cross}objdump" -dr --no-show-raw-insn "$1" |
-		awk -v f="<$2>:" '$2 == f { on = 1; next } /^$/ { on = 0 } on' |
+		awk -v f="<$2" '$2 == f ">:" || index($2, f ".") == 1 { on = 1; next }
+			/^$/ { on = 0 } on' |
 		grep -cE "$3" || :
 }
 
@@ -57,7 +58,9 @@ clamped() {
 		[ "$(count "$1/probe.o" probe "$index")" -ge 1 ] &&
 		[ "$(count "$1/probe.o" probe "$pointer")" -ge 1 ] &&
 		[ "$(count "$1/probe.o" probe_cursor "$index")" -ge 1 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$index")" -ge 4 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$index")" -ge 3 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" range_pieces "$index")" -ge 4 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$kind")" -ge 1 ] &&
 		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$pointer")" -ge 1 ]
 }
 
@@ -66,7 +69,8 @@ clamped() {
 uncounted() {
 	local counted='lock |__tracepoint_' function
 
-	for function in virtio_mem_xlate_{range_slow,next_slow,kvec,copy_from,copy_to,read_lock}; do
+	for function in virtio_mem_xlate_{range_slow,next_slow,kvec,copy_from,copy_to,read_lock} \
+			range_pieces; do
 		[ "$(count "$1/virtio_mem_xlate.o" "$function" .)" -gt 5 ] &&
 			[ "$(count "$1/virtio_mem_xlate.o" "$function" "$counted")" = 0 ] || return
 	done
@@ -119,6 +123,8 @@ for arch in x86-64 arm64; do
 		# The place of a word, and which of two words to look on with.
 		word='and |cmov(e|z|ne|nz) ' words=2
 		index='sbb +(%[a-z0-9]+),\1 *$' pointer='cmovns '
+		# What the mask of a node is made of: no constant, of which it were all ones.
+		kind='xor +\$0x10000000,'
 		;;
 	arm64)
 		kdir=$CACHE/prepared-arm64-${source##*/}
@@ -126,7 +132,7 @@ for arch in x86-64 arm64; do
 		cross=aarch64-linux-gnu- make=(ARCH=arm64 CROSS_COMPILE=$cross KBUILD_MODPOST_WARN=1)
 		# The same, the second both for a hit and for a miss.
 		word='and\s(x[0-9]+, ){2}x[0-9]+$' words=3
-		index='ngc' pointer='asr #63'
+		index='ngc' pointer='asr #63' kind='eor.*#0x10000000'
 		;;
 	esac
 	build
@@ -137,13 +143,15 @@ for arch in x86-64 arm64; do
 		fails clamped 's/ & table->word_mask, word;/, word;/'
 	verdict "$arch: a word that counts anywhere is missed" \
 		fails clamped 's/array_index_mask_nospec((unsigned long)offset, .*;/~0UL;/'
+	verdict "$arch: a node's mask that the compiler knows is missed" \
+		fails clamped 's/^\t*OPTIMIZER_HIDE_VAR(kind);.*//'
 	verdict "$arch: a cursor's offset that is not clamped is missed" \
 		fails clamped 's/^\toffset &= array_index_mask_nospec(.*;$//'
 	[ "$arch" = x86-64 ] || continue	# the other has neither debugfs nor tracepoints
 	build
 	verdict "$arch: a lookup that succeeds is neither counted nor traced" uncounted "$dir"
 	verdict "$arch: a counter of all lookups is seen" fails uncounted \
-		's/^\(.*int err = table_range(.*\)$/\1 debug_failure(\&view->xlate->debug, -EPERM);/'
+		's/^\tif (likely(table_range_start(/\tdebug_failure(\&view->xlate->debug, -EPERM);\n&/'
 done
 
 echo "clamp: $passed passed, $failed failed"
