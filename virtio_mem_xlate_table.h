@@ -309,22 +309,26 @@ static unsigned int slots_behind(const struct xlate_slot *slot, u64 gpa)
 static unsigned int choose_shift(const struct xlate_slot *slots, unsigned int shift,
 				 unsigned int first, unsigned int last)
 {
-	for (; shift + 1 < BITS_PER_LONG_LONG; shift++) {
-		u64 bytes = 0, inside = 0;
-		unsigned int i, part;
+	u64 bytes = 0, outside;
+	unsigned int i, part;
 
-		for (i = first; i <= last; i++) {
+	for (i = first; i <= last; i++)
+		bytes += slots[i].size;
+	for (; shift + 1 < BITS_PER_LONG_LONG; shift++) {
+		part = clamp(shift + 1, RANGE_SHIFT, RANGE_SHIFT + 7) - RANGE_SHIFT;
+		outside = 0;
+		/* From the end, where the large slots often are, to be done early. */
+		for (i = last + 1; i-- > first; ) {
 			u64 from = (slots[i].gpa >> (shift + 1)) +
 				   !!(slots[i].gpa & bucket_last(shift + 1));
 			u64 to = (slots[i].gpa + slots[i].size) >> (shift + 1);
 
-			bytes += slots[i].size;
+			outside += slots[i].size;
 			if (from < to)
-				inside += (to - from) << (shift + 1);
+				outside -= (to - from) << (shift + 1);
+			if (outside > bytes >> part)
+				return shift;
 		}
-		part = clamp(shift + 1, RANGE_SHIFT, RANGE_SHIFT + 7) - RANGE_SHIFT;
-		if (bytes - inside > bytes >> part)
-			break;
 	}
 	return shift;
 }
