@@ -454,14 +454,23 @@ static int check_copy(const struct virtio_mem_xlate_view *view,
 	       driver.len > SIZE_MAX ? -ENOBUFS : 0;
 }
 
-/* Not inline, or the registers that it takes are saved for the other case, too. */
+/*
+ * virtio_mem_xlate_range() for what may be of many pieces.  Not inline, or the
+ * registers that it takes are saved for the other case, too.
+ */
 static noinline int range_pieces(const struct virtio_mem_xlate_view *view,
 				 struct virtio_driver_range driver, unsigned int access,
-				 struct virtio_device_range *device, unsigned long word)
+				 struct virtio_device_range *device)
 {
-	int err = table_range(view->table, view->generation, word, driver, access, device);
+	struct virtio_driver_range rest = driver;
+	int ret = virtio_mem_xlate_next_slow(view, &rest, access, device);
 
-	return likely(!err) ? 0 : lookup_failed(view, driver, access, err);
+	if (ret < 0)
+		return ret;
+	if (!rest.len)
+		return 0;
+	*device = (struct virtio_device_range){};
+	return lookup_failed(view, driver, access, check_pieces(view, rest, access) ?: -ENOBUFS);
 }
 
 /* virtio_mem_xlate_range() for what its inline part leaves over. */
@@ -471,7 +480,7 @@ int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
 {
 	if (likely(table_range_start(view->table, view->generation, word, driver, access, device)))
 		return 0;
-	return range_pieces(view, driver, access, device, word);
+	return range_pieces(view, driver, access, device);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_range_slow);
 

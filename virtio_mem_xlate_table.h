@@ -421,12 +421,12 @@ static void leave_out_far(const struct xlate_slot *slots, unsigned int *first, u
 static unsigned long top_words(const struct virtio_mem_xlate_table *table, u64 low, u64 nr,
 			       unsigned int shift)
 {
-	unsigned long slots = (table->nr_slots + NR_ENDS) * sizeof(*table->slots), mask;
+	unsigned long mask;
 
 	if (nr > table->max_words)
 		return ULONG_MAX;
 	mask = number_mask(nr);
-	if (mask >= table->max_words + slots / sizeof(*table->words))
+	if (mask >= (table->bytes - sizeof(*table)) / sizeof(*table->words))
 		return ULONG_MAX;
 	return min(((low >> shift) & mask) + nr, mask + 1ULL);
 }
@@ -442,7 +442,6 @@ static void build_index(struct virtio_mem_xlate_table *table)
 	u64 low, high, nr;
 
 	table->far_word = slots_word(0, order_base_2(max(table->nr_slots, 1U)));
-	table->words[0] = table->far_word;
 	table->nr_words = 1;
 	if (!table->nr_slots)
 		return;
@@ -838,22 +837,6 @@ static int table_next(const struct virtio_mem_xlate_table *table, u32 generation
 	return 1;
 }
 
-/* Why @driver cannot be had in one piece; 0 if only because it is empty. */
-static noinline int table_range_error(const struct virtio_mem_xlate_table *table, u32 generation,
-				      struct virtio_driver_range driver, unsigned int access)
-{
-	struct virtio_device_range piece;
-	int ret;
-
-	ret = access_validate(access) ?: driver_range_validate(driver);
-	if (ret || !driver.len)
-		return ret;
-	do {
-		ret = table_next(table, generation, &driver, access, &piece);
-	} while (ret > 0);
-	return ret ?: -ENOBUFS;
-}
-
 /*
  * All of @driver if its first bucket or slot has it; @word is that of the largest
  * bucket with its first byte.  False says nothing.
@@ -873,26 +856,6 @@ table_range_start(const struct virtio_mem_xlate_table *table, u32 generation, un
 		return false;
 	*device = virtio_device_range_new(kva, driver.len, access);
 	return true;
-}
-
-/* All of @driver in one piece; @word is that of the largest bucket with its first byte. */
-static __always_inline int
-table_range(const struct virtio_mem_xlate_table *table, u32 generation, unsigned long word,
-	    struct virtio_driver_range driver, unsigned int access,
-	    struct virtio_device_range *device)
-{
-	void *kva;
-	u64 len;
-
-	/* One that overflows is longer than any piece: nothing is at U64_MAX. */
-	if (access_validate(access) || !driver.len ||
-	    table_piece(table, generation, word, driver, access, &kva, &len) ||
-	    len < driver.len) {
-		*device = (struct virtio_device_range){};
-		return table_range_error(table, generation, driver, access);
-	}
-	*device = virtio_device_range_new(kva, len, access);
-	return 0;
 }
 
 #endif /* _VIRTIO_MEM_XLATE_TABLE_H */

@@ -85,7 +85,7 @@ proctype reader() {
 #endif
 		t = table;
 		g = generation[t];
-		/* table_lookup(), table_range(): of the same view */
+		/* table_lookup(), table_next(): of the same view */
 		assert(!freed[t]);
 		hit = (t != NO_SLOTS && removed[t] > g);
 		assert(!(hit && retired[t]));

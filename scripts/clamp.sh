@@ -59,7 +59,7 @@ clamped() {
 		[ "$(count "$1/probe.o" probe "$pointer")" -ge 1 ] &&
 		[ "$(count "$1/probe.o" probe_cursor "$index")" -ge 1 ] &&
 		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$index")" -ge 3 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" range_pieces "$index")" -ge 4 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" table_next "$index")" -ge 4 ] &&
 		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$kind")" -ge 1 ] &&
 		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$pointer")" -ge 1 ]
 }
