@@ -31,6 +31,14 @@ compile() {
 		"$@" -o "$out" "$TOP/proof/$source" -lpthread
 }
 
+# runner_32: prints what runs 32-bit programs: nothing, or QEMU where the kernel does not.
+runner_32() {
+	echo 'int main(void) { return 0; }' | clang-14 -m32 -x c -o "$BUILD/runs-32" - &&
+		"$BUILD/runs-32" 2>/dev/null && return
+	need qemu-user
+	echo qemu-i386
+}
+
 passed=0 failed=0
 LOG=$BUILD/${0##*/}.log
 mkdir -p "$BUILD"

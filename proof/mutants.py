@@ -22,6 +22,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = sys.argv[1]
 JOBS = int(os.environ.get('JOBS', os.cpu_count()))
 ONLY = os.environ.get('ONLY', '')	# a kind, such as planted
+RUNNER_32 = os.environ.get('RUNNER_32', '').split()	# what runs 32-bit programs, if not the kernel
 FILES = ('virtio_mem_xlate_table.h', 'virtio_mem_xlate.h', 'virtio_mem_xlate.c')
 
 RULES = (
@@ -106,7 +107,8 @@ CHECKS = (
     ('ops', ['gcc', '-O1', *SANITIZE, '-DRANDOM', 'ops.c'], ['./ops', '1', '10000']),
     ('oracle', None, ['./oracle', '1', '1000', '4000', '400']),
     # Pages as large as some table.
-    ('oracle, 32 bits', ['clang-14', '-m32', '-O1', '-DPAGE_SIZE=32768UL', 'oracle.c'], ['./oracle', '1', '0', '3000', '400']),
+    ('oracle, 32 bits', ['clang-14', '-m32', '-O1', '-DPAGE_SIZE=32768UL', 'oracle.c'],
+     [*RUNNER_32, './oracle', '1', '0', '3000', '400']),
     ('exhaustive', ['clang-14', '-O1', '-DNARROW=5', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '1', '0', '1']),
     ('exhaustive', ['clang-14', '-O1', '-DNARROW=4', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '2', '0', '1']),
     ('words', ['gcc', '-O1', 'words.c'], ['./words']),
@@ -131,7 +133,7 @@ def kill(mutant, number):
                 if run(log, 300, [*cc[:-1], *CC, '-I.', '-o', cc[-1][:-2], source, '-lpthread'], cwd=folder):
                     killer = 'no build'
                     break
-            if run(log, 10, command, cwd=folder, preexec_fn=lambda: __import__('resource').setrlimit(
+            if run(log, 100 if command[:1] == RUNNER_32 else 10, command, cwd=folder, preexec_fn=lambda: __import__('resource').setrlimit(
                     __import__('resource').RLIMIT_CORE, (0, 0))):
                 killer = check
                 break

@@ -22,7 +22,8 @@ echo "mutants: ${1:-all} (log: $LOG)"
 empty_headers "$BUILD/include"
 check "pairs of barriers" "$TOP/proof/pairs.py" "$TOP"
 if [ "${1:-}" != user ]; then
-	show "mutants" env ONLY="${1:-}" JOBS="$JOBS" "$TOP/proof/mutants.py" "$BUILD"
+	show "mutants" env ONLY="${1:-}" JOBS="$JOBS" RUNNER_32="$(runner_32)" \
+		"$TOP/proof/mutants.py" "$BUILD"
 fi
 case ${1:-user} in
 user) show "planted in user memory" env ONLY=user "$TOP/proof/mutants.py" "$BUILD" ;;

@@ -42,12 +42,13 @@ parts() {
 	return "$rc"
 }
 
+# shellcheck disable=SC2086 # a program or none
 tables() {
-	"./$program" "$seed" $(($2 * tables / $3)) $((($2 + 1) * tables / $3 - $2 * tables / $3)) "$1"
+	$runner "./$program" "$seed" $(($2 * tables / $3)) $((($2 + 1) * tables / $3 - $2 * tables / $3)) "$1"
 }
 
 random() {
-	local program=$1
+	local program=$1 runner=${2:-}
 
 	parts tables "$queries" &&
 		cat "$LOG".part* | sed -nE 's/.*: ([0-9]+) queries of ([0-9]+) tables, ([0-9]+) hit.*/\1 \2 \3/p' |
@@ -70,7 +71,7 @@ compile gcc oracle oracle.c -O2
 check "random tables" random oracle
 compile clang-14 oracle-32 oracle.c -O2 -m32
 tables=$((tables / 10))
-check "random tables on a 32-bit host" random oracle-32
+check "random tables on a 32-bit host" random oracle-32 "$(runner_32)"
 check "all tables of 1 slot, words of $one bits" exhaustive 1 "$one"
 check "all tables of 2 slots, words of $two bits" exhaustive 2 "$two"
 verdict oracle

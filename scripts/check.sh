@@ -8,7 +8,7 @@
 # What all the steps need, so that who is not root is told once.
 need gcc make perl python3 git kmod cpio xz-utils bc bison flex libelf-dev libssl-dev \
 	binutils ccache sparse lcov qemu-system-x86 busybox-static gcc-aarch64-linux-gnu gnuplot-nox libc6-dev e2fsprogs \
-	lib32gcc-12-dev libc6-dev-i386 clang-14 libclang-rt-14-dev frama-c-base why3 cvc4 z3 spin \
+	lib32gcc-12-dev libc6-dev-i386 qemu-user clang-14 libclang-rt-14-dev frama-c-base why3 cvc4 z3 spin \
 	linux-source-6.12 linux-source-6.1 linux-headers-6.12-amd64 linux-headers-amd64
 
 steps=(
