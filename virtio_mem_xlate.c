@@ -427,13 +427,6 @@ static noinline int lookup_failed(const struct virtio_mem_xlate_view *view,
 	return err;
 }
 
-static int next_piece(const struct virtio_mem_xlate_view *view,
-		      struct virtio_driver_range *driver, unsigned int access,
-		      struct virtio_device_range *device)
-{
-	return table_next(view->table, view->generation, driver, access, device);
-}
-
 /* 0 if every byte of @driver can be had, else the error of the lowest that cannot. */
 static int check_pieces(const struct virtio_mem_xlate_view *view,
 			struct virtio_driver_range driver, unsigned int access)
@@ -442,7 +435,7 @@ static int check_pieces(const struct virtio_mem_xlate_view *view,
 	int ret;
 
 	do {
-		ret = next_piece(view, &driver, access, &piece);
+		ret = table_next(view, &driver, access, &piece);
 	} while (ret > 0);
 	return ret;
 }
@@ -455,12 +448,27 @@ static int check_copy(const struct virtio_mem_xlate_view *view,
 }
 
 /*
- * virtio_mem_xlate_range() for what may be of many pieces.  Not inline, or the
- * registers that it takes are saved for the other case, too.
+ * Where the range of @more + 1 bytes from @gpa on is, if it is in one slot and allows
+ * @access, which must be valid; NULL says nothing.  @word is that of the largest bucket
+ * with @gpa.  All in registers: on some tables most lookups come here, after a branch
+ * that nobody can guess, and then what counts is how little there is to do.
  */
-static noinline int range_pieces(const struct virtio_mem_xlate_view *view,
-				 struct virtio_driver_range driver, unsigned int access,
-				 struct virtio_device_range *device)
+void *virtio_mem_xlate_kva_slow(const struct virtio_mem_xlate_view *view, u64 gpa, u64 more,
+				unsigned int access, unsigned long word)
+{
+	u64 bytes;
+	void *kva;
+
+	if (table_lookup(view, word, gpa, access, &kva, &bytes) || more >= bytes)
+		return NULL;
+	return kva;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_kva_slow);
+
+/* virtio_mem_xlate_range() for what its inline part leaves over. */
+int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
+				struct virtio_driver_range driver, unsigned int access,
+				struct virtio_device_range *device)
 {
 	struct virtio_driver_range rest = driver;
 	int ret = virtio_mem_xlate_next_slow(view, &rest, access, device);
@@ -471,16 +479,6 @@ static noinline int range_pieces(const struct virtio_mem_xlate_view *view,
 		return 0;
 	*device = (struct virtio_device_range){};
 	return lookup_failed(view, driver, access, check_pieces(view, rest, access) ?: -ENOBUFS);
-}
-
-/* virtio_mem_xlate_range() for what its inline part leaves over. */
-int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
-				struct virtio_driver_range driver, unsigned int access,
-				struct virtio_device_range *device, unsigned long word)
-{
-	if (likely(table_range_start(view->table, view->generation, word, driver, access, device)))
-		return 0;
-	return range_pieces(view, driver, access, device);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_range_slow);
 
@@ -493,7 +491,7 @@ int virtio_mem_xlate_next_slow(const struct virtio_mem_xlate_view *view,
 
 	*device = (struct virtio_device_range){};
 	ret = access_validate(access) ?: driver_range_validate(*driver) ?:
-	      next_piece(view, driver, access, device);
+	      table_next(view, driver, access, device);
 	return likely(ret >= 0) ? ret : lookup_failed(view, *driver, access, ret);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_next_slow);
@@ -518,7 +516,7 @@ int virtio_mem_xlate_cursor_slow(struct virtio_mem_xlate_cursor *cursor,
 			.version = view->version,
 			.gpa = slot->gpa,
 			.size = slot->size,
-			.kva = slot->kva,
+			.to_kva = (unsigned long)slot->kva - (unsigned long)slot->gpa,
 			.access = slot->access,
 		};
 	return 0;
@@ -597,17 +595,17 @@ int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *d
 			       struct virtio_driver_range src)
 {
 	struct virtio_device_range piece;
-	unsigned long word;
+	void *kva;
 	int err;
 
-	if (__virtio_mem_xlate_hit(view, src, VIRTIO_MEM_XLATE_READ, &piece, &word)) {
-		copy_piece(dst, piece.kva, piece.len);
+	if (__virtio_mem_xlate_kva(view, src, VIRTIO_MEM_XLATE_READ, &kva)) {
+		copy_piece(dst, kva, src.len);
 		return 0;
 	}
 	err = check_copy(view, src, VIRTIO_MEM_XLATE_READ);
 	if (err)
 		return lookup_failed(view, src, VIRTIO_MEM_XLATE_READ, err);
-	for (; next_piece(view, &src, VIRTIO_MEM_XLATE_READ, &piece) > 0; dst += piece.len)
+	for (; table_next(view, &src, VIRTIO_MEM_XLATE_READ, &piece) > 0; dst += piece.len)
 		copy_piece(dst, piece.kva, piece.len);
 	return 0;
 }
@@ -630,17 +628,17 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 			     struct virtio_driver_range dst, const void *src)
 {
 	struct virtio_device_range piece;
-	unsigned long word;
+	void *kva;
 	int err;
 
-	if (__virtio_mem_xlate_hit(view, dst, VIRTIO_MEM_XLATE_WRITE, &piece, &word)) {
-		copy_piece(piece.kva, src, piece.len);
+	if (__virtio_mem_xlate_kva(view, dst, VIRTIO_MEM_XLATE_WRITE, &kva)) {
+		copy_piece(kva, src, dst.len);
 		return 0;
 	}
 	err = check_copy(view, dst, VIRTIO_MEM_XLATE_WRITE);
 	if (err)
 		return lookup_failed(view, dst, VIRTIO_MEM_XLATE_WRITE, err);
-	for (; next_piece(view, &dst, VIRTIO_MEM_XLATE_WRITE, &piece) > 0; src += piece.len)
+	for (; table_next(view, &dst, VIRTIO_MEM_XLATE_WRITE, &piece) > 0; src += piece.len)
 		copy_piece(piece.kva, src, piece.len);
 	return 0;
 }

@@ -459,7 +459,7 @@ struct virtio_mem_xlate_cursor {
 	u64 version;
 	u64 gpa;
 	u64 size;
-	void *kva;
+	unsigned long to_kva;	/* what to add to a gpa */
 	unsigned int access;
 };
 
@@ -517,9 +517,11 @@ struct virtio_mem_xlate_table {
 	size_t bytes;		/* of all this and what it points to, in one piece */
 };
 
+void *virtio_mem_xlate_kva_slow(const struct virtio_mem_xlate_view *view, u64 gpa, u64 more,
+				unsigned int access, unsigned long word);
 int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
 				struct virtio_driver_range driver, unsigned int access,
-				struct virtio_device_range *device, unsigned long word);
+				struct virtio_device_range *device);
 int virtio_mem_xlate_next_slow(const struct virtio_mem_xlate_view *view,
 			       struct virtio_driver_range *driver, unsigned int access,
 			       struct virtio_device_range *device);
@@ -602,29 +604,29 @@ __virtio_mem_xlate_word_kva(unsigned long word, unsigned long covers, unsigned i
 }
 
 /*
- * True if all of @driver is in one bucket, which is in one slot, which allows
- * @access.  With all the bits set that say which bucket, an address is as far from
- * 2^64 as from the end of its bucket; an empty range wraps to the longest and is
- * not in one.  Or else @word is where to look on.
+ * True if all of @driver is in one bucket or slot, and that in a slot which allows
+ * @access: then @kva is where.  False says nothing.
+ *
+ * With all the bits set that say which bucket, an address is as far from 2^64 as from
+ * the end of its bucket; an empty range wraps to the longest and is not in one.
  */
 static inline bool
-__virtio_mem_xlate_hit(const struct virtio_mem_xlate_view *view,
-		       struct virtio_driver_range driver, unsigned int access,
-		       struct virtio_device_range *device, unsigned long *word)
+__virtio_mem_xlate_kva(const struct virtio_mem_xlate_view *view,
+		       struct virtio_driver_range driver, unsigned int access, void **kva)
 {
-	unsigned long covers = __virtio_mem_xlate_covers(view->table, driver.start);
+	const struct virtio_mem_xlate_table *table = view->table;
+	unsigned long covers = __virtio_mem_xlate_covers(table, driver.start);
+	unsigned long word = __virtio_mem_xlate_word(table, driver.start);
 	u64 more = driver.len - 1, last;
-	void *kva;
 
-	*word = __virtio_mem_xlate_word(view->table, driver.start);
-	if (likely(access - 1 < VIRTIO_MEM_XLATE_RW &&
-		   !check_add_overflow(driver.start | view->table->bucket_mask, more, &last) &&
-		   __virtio_mem_xlate_word_kva(*word, covers, access, driver.start, &kva))) {
-		*device = virtio_device_range_new(kva, driver.len, access);
+	if (access - 1 >= VIRTIO_MEM_XLATE_RW)
+		return false;
+	if (likely(!check_add_overflow(driver.start | table->bucket_mask, more, &last) &&
+		   __virtio_mem_xlate_word_kva(word, covers, access, driver.start, kva)))
 		return true;
-	}
-	*word = __virtio_mem_xlate_top_word(view->table, *word, covers);
-	return false;
+	word = __virtio_mem_xlate_top_word(table, word, covers);
+	*kva = virtio_mem_xlate_kva_slow(view, driver.start, more, access, word);
+	return *kva;
 }
 
 /**
@@ -655,11 +657,12 @@ static inline int virtio_mem_xlate_range(const struct virtio_mem_xlate_view *vie
 					 struct virtio_driver_range driver, unsigned int access,
 					 struct virtio_device_range *device)
 {
-	unsigned long word;
+	void *kva;
 
-	if (__virtio_mem_xlate_hit(view, driver, access, device, &word))
-		return 0;
-	return virtio_mem_xlate_range_slow(view, driver, access, device, word);
+	if (!__virtio_mem_xlate_kva(view, driver, access, &kva))
+		return virtio_mem_xlate_range_slow(view, driver, access, device);
+	*device = virtio_device_range_new(kva, driver.len, access);
+	return 0;
 }
 
 /**
@@ -680,14 +683,14 @@ static inline int virtio_mem_xlate_next(const struct virtio_mem_xlate_view *view
 					struct virtio_driver_range *driver, unsigned int access,
 					struct virtio_device_range *device)
 {
-	unsigned long word;
+	void *kva;
 
-	if (__virtio_mem_xlate_hit(view, *driver, access, device, &word)) {
-		driver->start += driver->len;
-		driver->len = 0;
-		return 1;
-	}
-	return virtio_mem_xlate_next_slow(view, driver, access, device);
+	if (!__virtio_mem_xlate_kva(view, *driver, access, &kva))
+		return virtio_mem_xlate_next_slow(view, driver, access, device);
+	*device = virtio_device_range_new(kva, driver->len, access);
+	driver->start += driver->len;
+	driver->len = 0;
+	return 1;
 }
 
 /**
@@ -712,16 +715,18 @@ static inline int virtio_mem_xlate_cursor_range(struct virtio_mem_xlate_cursor *
 						unsigned int access,
 						struct virtio_device_range *device)
 {
-	u64 offset = driver.start - cursor->gpa;
+	u64 offset = driver.start - cursor->gpa, last;
+	unsigned long kva;
 
 	/* An empty range wraps to the longest, and goes the long way. */
-	if (unlikely(cursor->version != view->version || offset >= cursor->size ||
-		     driver.len - 1 >= cursor->size - offset ||
+	if (unlikely(cursor->version != view->version ||
+		     check_add_overflow(offset, driver.len - 1, &last) || last >= cursor->size ||
 		     !access || (cursor->access & access) != access))
 		return virtio_mem_xlate_cursor_slow(cursor, view, driver, access, device);
 	/* A cursor has no slot above LONG_MAX bytes, so that any mask will do. */
-	offset &= array_index_mask_nospec((unsigned long)offset, (unsigned long)cursor->size);
-	*device = virtio_device_range_new(cursor->kva + (unsigned long)offset, driver.len, access);
+	kva = (unsigned long)driver.start + cursor->to_kva;
+	kva &= array_index_mask_nospec((unsigned long)offset, (unsigned long)cursor->size);
+	*device = virtio_device_range_new((void *)kva, driver.len, access);
 	return 0;
 }
 

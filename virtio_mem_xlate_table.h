@@ -173,22 +173,22 @@ static int slot_cmp(const void *a, const void *b)
 }
 
 /*
- * Words, whose upper three bits are those of virtio_mem_xlate.h.  For a bucket in
- * a slot, the bit of READ is the highest, then those of WRITE and of RW, and the
- * rest is an eighth of the slot's kva - gpa.  Words of other buckets fit below
+ * Words, by their size.  Those of buckets in a slot are as virtio_mem_xlate.h says:
+ * of the upper three bits that of READ is the highest, then those of WRITE and of RW,
+ * and the rest is an eighth of the slot's kva - gpa.  Words of other buckets fit below
  * the three bits of 32, so that they are read and written whole everywhere.
  */
-#define WORD_SLOT	(7UL << (BITS_PER_LONG - 3))
 #define WORD_NODE	BIT(28)
+#define WORD_SLOT	BIT(29)
 
 static bool word_is_slot(unsigned long word)
 {
-	return word & WORD_SLOT;
+	return word >= WORD_SLOT;
 }
 
 static bool word_is_node(unsigned long word)
 {
-	return (word & (WORD_SLOT | WORD_NODE)) == WORD_NODE;
+	return word >= WORD_NODE && word < WORD_SLOT;
 }
 
 static unsigned long slot_word(const struct xlate_slot *slot)
@@ -221,7 +221,7 @@ static unsigned long slots_word(unsigned int first, unsigned int order)
 }
 
 /*@
- * logic integer word_first(integer word) = (word & 0xfffffff) >> 5;
+ * logic integer word_first(integer word) = word >> 5;
  * logic integer word_count(integer word) = (word & 31) > 2 ? 1 << (word & 31) : 4;
  */
 
@@ -229,9 +229,9 @@ static unsigned long slots_word(unsigned int first, unsigned int order)
  * assigns \nothing;
  * ensures \result == word_first(word);
  */
-static unsigned int slots_word_first(unsigned long word)
+static unsigned long slots_word_first(unsigned long word)
 {
-	return (word & (WORD_NODE - 1)) >> 5;
+	return word >> 5;
 }
 
 /*@
@@ -243,20 +243,27 @@ static unsigned int slots_word_order(unsigned long word)
 	return word & 31;
 }
 
-/* Names the node at words[@offset], which cuts the bucket into those of 2^@shift bytes. */
-static unsigned long node_word(unsigned int offset, unsigned int shift)
-{
-	return WORD_NODE | offset << 6 | shift;
-}
+/* No table has more words. */
+#define NODE_PLACES	BIT(22)
 
-static unsigned int node_word_offset(unsigned long word)
+/*
+ * Names a node of buckets of 2^@shift bytes, of which that at @low has words[@place]:
+ * by where bucket number 0 would have its word.
+ */
+static unsigned long node_word(unsigned long place, unsigned int shift, u64 low)
 {
-	return (word & (WORD_NODE - 1)) >> 6;
+	return WORD_NODE | (place - (unsigned long)(low >> shift)) % NODE_PLACES << 6 | shift;
 }
 
 static unsigned int node_word_shift(unsigned long word)
 {
 	return word & 63;
+}
+
+/* Where in the words that of the bucket with @gpa is, which must be in the node's. */
+static unsigned long node_word_place(unsigned long word, u64 gpa)
+{
+	return ((word >> 6) + (unsigned long)(gpa >> node_word_shift(word))) % NODE_PLACES;
 }
 
 static u64 slot_last(const struct xlate_slot *slot)
@@ -354,7 +361,7 @@ static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned 
 		    (unsigned int)ilog2(table->max_words - node));
 	table->nr_words += 1U << bits;
 	fill(table, node, 1U << bits, shift - bits, first, low, depth + 1);
-	return node_word(node, shift - bits);
+	return node_word(node, shift - bits, low);
 }
 
 /* In an array of @nr_words, the word of a bucket is where these bits of its number say. */
@@ -588,14 +595,12 @@ table_word(const struct virtio_mem_xlate_table *table, unsigned long word, u64 g
 	unsigned int shift = table->shift;
 
 	while (word_is_node(word)) {
-		unsigned long i = (gpa & bucket_last(shift)) >> node_word_shift(word);
-		unsigned long kind = word, node;
+		unsigned long node = array_index_mask_nospec(word - WORD_NODE,
+							     WORD_SLOT - WORD_NODE);
 
-		OPTIMIZER_HIDE_VAR(kind);	/* or the compiler knows what it is here */
-		node = array_index_mask_nospec((kind & (WORD_SLOT | WORD_NODE)) ^ WORD_NODE, 1);
 		shift = node_word_shift(word);
 		/* 0 is slots[0]'s; words[0] might be of a slot, which @gpa need not be in. */
-		word = READ_ONCE(table->words[(node_word_offset(word) + i) & node]) & node;
+		word = READ_ONCE(table->words[node_word_place(word, gpa) & node]) & node;
 	}
 	*behind = ~gpa & bucket_last(shift);
 	return word;
@@ -624,7 +629,7 @@ table_word(const struct virtio_mem_xlate_table *table, unsigned long word, u64 g
 static __always_inline struct xlate_slot *
 table_search(const struct virtio_mem_xlate_table *table, unsigned long word, u64 gpa)
 {
-	unsigned long first = array_index_nospec((unsigned long)slots_word_first(word),
+	unsigned long first = array_index_nospec(slots_word_first(word),
 						 (unsigned long)table->nr_slots);
 	struct xlate_slot *slot = &table->slots[first];
 
@@ -694,25 +699,25 @@ static void *slot_kva(const struct xlate_slot *slot, size_t offset)
  * follow it there.  @word is that of the largest bucket with @gpa.  0 or -errno.
  */
 static __always_inline int
-table_lookup(const struct virtio_mem_xlate_table *table, u32 generation, unsigned long word,
-	     u64 gpa, unsigned int access, void **kva, u64 *bytes)
+table_lookup(const struct virtio_mem_xlate_view *view, unsigned long word, u64 gpa,
+	     unsigned int access, void **kva, u64 *bytes)
 {
 	const struct xlate_slot *slot;
 	u64 offset, behind;
 	int err;
 
-	word = table_word(table, word, gpa, &behind);
+	word = table_word(view->table, word, gpa, &behind);
 	if (word_is_slot(word)) {
 		if (!__virtio_mem_xlate_word_kva(word, ULONG_MAX, access, gpa, kva))
 			return -EPERM;
 		*bytes = behind + 1;
 		return 0;
 	}
-	slot = table_search(table, word, gpa);
+	slot = table_search(view->table, word, gpa);
 	offset = gpa - slot->gpa;
 	if (offset >= slot->size)
 		return -EFAULT;
-	err = slot_check(slot, generation, access);
+	err = slot_check(slot, view->generation, access);
 	if (err)
 		return err;
 	*kva = slot_kva(slot, offset);
@@ -739,7 +744,7 @@ static void take_out(struct virtio_mem_xlate_table *table, unsigned int offset, 
 		u64 bucket_low = bucket << shift;
 
 		if (word_is_node(*word))
-			take_out(table, node_word_offset(*word), node_word_shift(*word),
+			take_out(table, node_word_place(*word, bucket_low), node_word_shift(*word),
 				 bucket_low, bucket_low + bucket_last(shift), i);
 		else if (word_is_slot(*word))
 			WRITE_ONCE(*word, slots_word(i, 0));
@@ -787,26 +792,25 @@ static int driver_range_validate(struct virtio_driver_range driver)
 
 /*
  * How much of the start of @driver, which is not empty, is contiguous and allows
- * @access, and where.  @word is that of the largest bucket with its first byte.
- * Both must be valid.  0 or -errno for that byte.
+ * @access, and where.  Both must be valid.  0 or -errno for its first byte.
  */
 static __always_inline int
-table_piece(const struct virtio_mem_xlate_table *table, u32 generation, unsigned long word,
-	    struct virtio_driver_range driver, unsigned int access, void **kva, u64 *len)
+table_piece(const struct virtio_mem_xlate_view *view, struct virtio_driver_range driver,
+	    unsigned int access, void **kva, u64 *len)
 {
+	unsigned long word = top_word(view->table, driver.start);
 	u64 bytes;
 	void *next;
 	int err;
 
-	err = table_lookup(table, generation, word, driver.start, access, kva, len);
+	err = table_lookup(view, word, driver.start, access, kva, len);
 	if (err)
 		return err;
 	for (; *len < driver.len; *len += bytes) {
 		u64 gpa = driver.start + *len;
 
-		word = top_word(table, gpa);
-		if (table_lookup(table, generation, word, gpa, access, &next, &bytes) ||
-		    next != *kva + *len)
+		word = top_word(view->table, gpa);
+		if (table_lookup(view, word, gpa, access, &next, &bytes) || next != *kva + *len)
 			return 0;
 	}
 	*len = driver.len;
@@ -817,7 +821,7 @@ table_piece(const struct virtio_mem_xlate_table *table, u32 generation, unsigned
  * That leading piece of @driver, which is moved past it.  @driver and @access must
  * be valid.  1 with @device, 0 if @driver is empty, or -errno for its first byte.
  */
-static int table_next(const struct virtio_mem_xlate_table *table, u32 generation,
+static int table_next(const struct virtio_mem_xlate_view *view,
 		      struct virtio_driver_range *driver, unsigned int access,
 		      struct virtio_device_range *device)
 {
@@ -827,35 +831,13 @@ static int table_next(const struct virtio_mem_xlate_table *table, u32 generation
 
 	if (!driver->len)
 		return 0;
-	err = table_piece(table, generation, top_word(table, driver->start),
-			  *driver, access, &kva, &len);
+	err = table_piece(view, *driver, access, &kva, &len);
 	if (err)
 		return err;
 	*device = virtio_device_range_new(kva, len, access);
 	driver->start += len;
 	driver->len -= len;
 	return 1;
-}
-
-/*
- * All of @driver if its first bucket or slot has it; @word is that of the largest
- * bucket with its first byte.  False says nothing.
- */
-static __always_inline bool
-table_range_start(const struct virtio_mem_xlate_table *table, u32 generation, unsigned long word,
-		  struct virtio_driver_range driver, unsigned int access,
-		  struct virtio_device_range *device)
-{
-	void *kva;
-	u64 len;
-
-	/* One that overflows is longer than any piece: nothing is at U64_MAX. */
-	if (access_validate(access) || !driver.len ||
-	    table_lookup(table, generation, word, driver.start, access, &kva, &len) ||
-	    len < driver.len)
-		return false;
-	*device = virtio_device_range_new(kva, driver.len, access);
-	return true;
 }
 
 #endif /* _VIRTIO_MEM_XLATE_TABLE_H */

@@ -65,11 +65,11 @@ static inline unsigned int coarsest(const struct virtio_mem_xlate_table *table,
 }
 
 /* Into as many buckets as there are slots, and a quarter, or as there was room for. */
-static inline unsigned int cut(const struct virtio_mem_xlate_table *table, unsigned long node,
+static inline unsigned int cut(const struct virtio_mem_xlate_table *table, unsigned long place,
 			       unsigned int shift, unsigned int first, unsigned int last)
 {
 	return shift - min3(shift, (unsigned int)ilog2((last - first + 1) * 5 / 4),
-			    (unsigned int)ilog2(table->max_words - node_word_offset(node)));
+			    (unsigned int)ilog2(table->max_words - place));
 }
 
 static unsigned int words_seen;
@@ -82,7 +82,7 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 	long first_named = first < 0 ? 0 : first, starting = last - first_named + 1;
 	const struct xlate_slot *slot = &table->slots[first < 0 ? 0 : first];
 	const char *wrong = NULL;
-	unsigned long i, nr;
+	unsigned long i, nr, place;
 	void *kva;
 	u64 behind;
 
@@ -111,16 +111,19 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 		if (starting <= NODE_MIN_SLOTS)
 			return "index: node for few slots";
 		nr = 1UL << (shift - node_word_shift(word));
-		if (!node_word_offset(word) || node_word_offset(word) + nr > table->nr_words)
+		place = node_word_place(word, low);
+		if (!place || place + nr > table->nr_words)
 			return "index: node outside the words";
-		if (node_word_shift(word) != cut(table, word, shift, first_named, last) &&
+		if (node_word_shift(word) != cut(table, place, shift, first_named, last) &&
 		    (low - slot->gpa < slot->size ||	/* one that ended below may count */
-		     node_word_shift(word) != cut(table, word, shift, first_named + 1, last)))
+		     node_word_shift(word) != cut(table, place, shift, first_named + 1, last)))
 			return "index: node cut otherwise than promised";
 		for (i = 0; i < nr && !wrong; i++) {
 			u64 from = low + ((u64)i << node_word_shift(word));
 
-			wrong = word_wrong(table, table->words[node_word_offset(word) + i], from,
+			if (node_word_place(word, from) != place + i)
+				return "index: node's words not in a row";
+			wrong = word_wrong(table, table->words[place + i], from,
 					   from + bucket_last(node_word_shift(word)),
 					   node_word_shift(word), depth + 1);
 		}
@@ -189,7 +192,7 @@ static inline const char *index_wrong(const struct virtio_mem_xlate_table *table
 	if (nr) {
 		unsigned long word = table->words[(table->base >> table->shift) % window(nr)];
 
-		if (!(word & WORD_SLOT) && !word_is_node(word) &&
+		if (!word_is_slot(word) && !word_is_node(word) &&
 		    slot_last(&table->slots[slots_word_first(word)]) < table->base)
 			return "index: first bucket names a slot below it";
 	}

@@ -61,11 +61,12 @@ PLANTED = (
     ('unregister: leaves the table to views', C,
      'rcu_assign_pointer(xlate->table, &no_slots);', '(void)&no_slots;'),
     ('lookups: two dereferences', C,
-     'return table_next(view->table, view->generation,',
-     'return table_next(view->xlate->table, view->generation,'),
-    ('lookups: the generation of now', C,
-     'table_range_start(view->table, view->generation,',
-     'table_range_start(view->table, view->table->generation,'),
+     '	      table_next(view, driver, access, device);',
+     '	      table_next(&(struct virtio_mem_xlate_view){ view->xlate->table, view->generation },\n'
+     '			 driver, access, device);'),
+    ('lookups: the generation of now', TABLE,
+     'slot_check(slot, view->generation, access);',
+     'slot_check(slot, view->table->generation, access);'),
     ('read_lock: table fetched before the section', C,
      '	view->srcu_idx = srcu_read_lock(&xlate->srcu);\n'
      '	/* Pairs with rcu_assign_pointer() in update() and virtio_mem_xlate_unregister(). */\n'

@@ -75,14 +75,13 @@ static void check_access(void)
 	};
 	struct virtio_mem_xlate_view view = { .table = &table };
 	struct virtio_driver_range range = { .len = 4096 };
-	struct virtio_device_range device;
-	unsigned long word;
 	unsigned int access;
+	void *kva;
 
 	for (access = 0; access < 32; access++)
-		check(__virtio_mem_xlate_hit(&view, range, access, &device, &word) ==
+		check(__virtio_mem_xlate_kva(&view, range, access, &kva) ==
 		      (access >= 1 && access <= 3));
-	check(!__virtio_mem_xlate_hit(&view, range, U32_MAX, &device, &word));
+	check(!__virtio_mem_xlate_kva(&view, range, U32_MAX, &kva));
 }
 
 int main(void)
@@ -102,8 +101,11 @@ int main(void)
 	}
 	for (i = 1; i <= table_max_words(VIRTIO_MEM_XLATE_MAX_SLOTS); i++) {
 		for (j = 0; j < 64; j++) {
-			word = node_word(i, j);
-			check(node_word_offset(word) == i && node_word_shift(word) == j);
+			u64 low = i * 0x9e3779b97f4a7c15ULL >> 1 >> j << j;
+
+			word = node_word(i, j, low);
+			check(node_word_place(word, low) == i && node_word_shift(word) == j);
+			check(node_word_place(word, low + (1ULL << j)) == i + 1);
 			check(!word_is_slot(word) && word_is_node(word));
 		}
 	}

@@ -51,17 +51,16 @@ count() {
 		grep -cE "$3" || :
 }
 
-# clamped DIR: do the place of a word, whether it counts, a word's kind, the first
-# slot and the offset into it go through a mask, and each pointer out of a word?
+# clamped DIR: do the place of a word, whether it counts, the place of one in a node,
+# the first slot and the offset into it go through a mask, and each pointer out of a word?
 clamped() {
 	[ "$(count "$1/probe.o" probe "$word")" -ge "$words" ] &&
 		[ "$(count "$1/probe.o" probe "$index")" -ge 1 ] &&
 		[ "$(count "$1/probe.o" probe "$pointer")" -ge 1 ] &&
 		[ "$(count "$1/probe.o" probe_cursor "$index")" -ge 1 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$index")" -ge 3 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kva_slow "$index")" -ge 3 ] &&
 		[ "$(count "$1/virtio_mem_xlate.o" table_next "$index")" -ge 4 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$kind")" -ge 1 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$pointer")" -ge 1 ]
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kva_slow "$pointer")" -ge 1 ]
 }
 
 # uncounted DIR: do counters and events take part only where a lookup has failed?
@@ -69,8 +68,8 @@ clamped() {
 uncounted() {
 	local counted='lock |__tracepoint_' function
 
-	for function in virtio_mem_xlate_{range_slow,next_slow,kvec,copy_from,copy_to,read_lock} \
-			range_pieces; do
+	for function in virtio_mem_xlate_{kva,range,next}_slow \
+			virtio_mem_xlate_{kvec,copy_from,copy_to,read_lock}; do
 		[ "$(count "$1/virtio_mem_xlate.o" "$function" .)" -gt 5 ] &&
 			[ "$(count "$1/virtio_mem_xlate.o" "$function" "$counted")" = 0 ] || return
 	done
@@ -123,8 +122,6 @@ for arch in x86-64 arm64; do
 		# The place of a word, and which of two words to look on with.
 		word='and |cmov(e|z|ne|nz) ' words=2
 		index='sbb +(%[a-z0-9]+),\1 *$' pointer='cmovns '
-		# What the mask of a node is made of: no constant, of which it were all ones.
-		kind='xor +\$0x10000000,'
 		;;
 	arm64)
 		kdir=$CACHE/prepared-arm64-${source##*/}
@@ -132,7 +129,7 @@ for arch in x86-64 arm64; do
 		cross=aarch64-linux-gnu- make=(ARCH=arm64 CROSS_COMPILE=$cross KBUILD_MODPOST_WARN=1)
 		# The same, the second both for a hit and for a miss.
 		word='and\s(x[0-9]+, ){2}x[0-9]+$' words=3
-		index='ngc' pointer='asr #63' kind='eor.*#0x10000000'
+		index='ngc' pointer='asr #63'
 		;;
 	esac
 	build
@@ -143,15 +140,15 @@ for arch in x86-64 arm64; do
 		fails clamped 's/ & table->word_mask, word;/, word;/'
 	verdict "$arch: a word that counts anywhere is missed" \
 		fails clamped 's/array_index_mask_nospec((unsigned long)offset, .*;/~0UL;/'
-	verdict "$arch: a node's mask that the compiler knows is missed" \
-		fails clamped 's/^\t*OPTIMIZER_HIDE_VAR(kind);.*//'
+	verdict "$arch: a node without a mask is missed" \
+		fails clamped 's/node = array_index_mask_nospec(word - WORD_NODE,/node = ~0UL | (/'
 	verdict "$arch: a cursor's offset that is not clamped is missed" \
-		fails clamped 's/^\toffset &= array_index_mask_nospec(.*;$//'
+		fails clamped 's/^\tkva &= array_index_mask_nospec(.*;$//'
 	[ "$arch" = x86-64 ] || continue	# the other has neither debugfs nor tracepoints
 	build
 	verdict "$arch: a lookup that succeeds is neither counted nor traced" uncounted "$dir"
 	verdict "$arch: a counter of all lookups is seen" fails uncounted \
-		's/^\tif (likely(table_range_start(/\tdebug_failure(\&view->xlate->debug, -EPERM);\n&/'
+		's/^\tif (table_lookup(.* || more/\tdebug_failure(\&view->xlate->debug, -EPERM);\n&/'
 done
 
 echo "clamp: $passed passed, $failed failed"
