@@ -205,12 +205,6 @@ static bool slot_has_word(const struct xlate_slot *slot)
 	return !(((unsigned long)slot->kva - (unsigned long)slot->gpa) & 7);
 }
 
-/* Is all of the bucket [@low, @high] in @slot, and can its word say so? */
-static bool slot_fills(const struct xlate_slot *slot, u64 low, u64 high)
-{
-	return slot->gpa <= low && high - slot->gpa < slot->size && slot_has_word(slot);
-}
-
 /*
  * Names 2^order slots from @first on, among them the last that starts at or
  * below any address of the bucket; fewer at the end of the table.
@@ -277,6 +271,18 @@ static u64 bucket_last(unsigned int shift)
 	return (1ULL << shift) - 1;
 }
 
+/* How many buckets of 2^@shift bytes from @low on start below @gpa. */
+static u64 buckets_to(u64 low, u64 gpa, unsigned int shift)
+{
+	return gpa > low ? ((gpa - low - 1) >> shift) + 1 : 0;
+}
+
+/* How many end there, or below. */
+static u64 whole_buckets_to(u64 low, u64 gpa, unsigned int shift)
+{
+	return gpa > low ? (gpa - low) >> shift : 0;
+}
+
 /*
  * How many of the three slots behind @slot start at or below @gpa.  Side by side,
  * which is faster than one after the other, for nobody can guess the answer.
@@ -290,6 +296,71 @@ static u64 bucket_last(unsigned int shift)
 static unsigned int slots_behind(const struct xlate_slot *slot, u64 gpa)
 {
 	return (slot[1].gpa <= gpa) + (slot[2].gpa <= gpa) + (slot[3].gpa <= gpa);
+}
+
+/*@
+ * // The slot with @gpa, if there is one, is among those that @word names.
+ * predicate names(struct virtio_mem_xlate_table *table, integer word, integer gpa) =
+ *	\let first = word_first(word) < table->nr_slots ? word_first(word) : 0;
+ *	(\forall integer i; 0 <= i < first ==> !in_slot(&table->slots[i], gpa)) &&
+ *	(\forall integer i; 0 <= i < table->nr_slots && table->slots[i].gpa <= gpa ==>
+ *		i < first + word_count(word));
+ */
+
+/*
+ * The last slot that starts at or below @gpa, removed or not, as far as @word
+ * knows; the first that it names if all start above.
+ */
+/*@
+ * requires is_table(table) && names(table, word, gpa);
+ * assigns \result \from table, word, gpa;
+ * ensures \exists integer i; 0 <= i < table->nr_slots + NR_ENDS && \result == table->slots + i;
+ * ensures \forall integer i; 0 <= i < table->nr_slots && in_slot(&table->slots[i], gpa) ==>
+ *	\result == table->slots + i;
+ */
+static __always_inline struct xlate_slot *
+table_search(const struct virtio_mem_xlate_table *table, unsigned long word, u64 gpa)
+{
+	unsigned long first = array_index_nospec(slots_word_first(word),
+						 (unsigned long)table->nr_slots);
+	struct xlate_slot *slot = &table->slots[first];
+
+	if (slots_word_order(word) > 2) {
+		unsigned long n = min(1UL << slots_word_order(word), table->nr_slots - first);
+
+		/*@
+		 * assert slot == table->slots + first && first + n <= table->nr_slots;
+		 */
+		/*@
+		 * assert word_count(word) == 1 << (word & 31);
+		 */
+		/*@
+		 * assert \forall integer i; 0 <= i < table->nr_slots &&
+		 *	table->slots[i].gpa <= gpa ==> i < first + n;
+		 */
+		/*@
+		 * loop invariant \exists integer p; first <= p && slot == table->slots + p &&
+		 *	(p == first || slot->gpa <= gpa) && p + n <= table->nr_slots &&
+		 *	(\forall integer i; 0 <= i < table->nr_slots &&
+		 *		table->slots[i].gpa <= gpa ==> i < p + n);
+		 * loop assigns slot, n;
+		 * loop variant n;
+		 */
+		while (n > 4) {
+			unsigned long half = n / 2;
+
+			slot = slot[half].gpa <= gpa ? slot + half : slot;
+			n -= half;
+		}
+	}
+	/*@
+	 * assert \exists integer p; first <= p <= table->nr_slots && slot == table->slots + p &&
+	 *	(p == first || slot->gpa <= gpa) &&
+	 *	(\forall integer i; 0 <= i < table->nr_slots && table->slots[i].gpa <= gpa ==>
+	 *		i < p + 4);
+	 */
+	/* What is behind those @n starts above @gpa. */
+	return slot + slots_behind(slot, gpa);
 }
 
 /* A word has this power of two of bytes; no bucket that is not in a node has fewer. */
@@ -326,9 +397,8 @@ static unsigned int choose_shift(const struct xlate_slot *slots, unsigned int sh
 		outside = 0;
 		/* From the end, where the large slots often are, to be done early. */
 		for (i = last + 1; i-- > first; ) {
-			u64 from = (slots[i].gpa >> (shift + 1)) +
-				   !!(slots[i].gpa & bucket_last(shift + 1));
-			u64 to = (slots[i].gpa + slots[i].size) >> (shift + 1);
+			u64 from = buckets_to(0, slots[i].gpa, shift + 1);
+			u64 to = whole_buckets_to(0, slots[i].gpa + slots[i].size, shift + 1);
 
 			outside += slots[i].size;
 			if (from < to)
@@ -340,65 +410,90 @@ static unsigned int choose_shift(const struct xlate_slot *slots, unsigned int sh
 	return shift;
 }
 
-static void fill(struct virtio_mem_xlate_table *table, unsigned int offset, unsigned long nr,
+static void fill(struct virtio_mem_xlate_table *table, unsigned long *words, unsigned long nr,
 		 unsigned int shift, unsigned int first, u64 low, unsigned int depth);
 
 /*
- * Word of the bucket of 2^@shift bytes from @low on, where slots[@first] is the
- * last to start at or below @low, if one does, and slots[@last] at or below its
- * end, and no slot is all of it.
+ * Word of the bucket of 2^@shift bytes from @low on, where slots[@first] is the last
+ * to start at or below @low, if one does, and no slot is all of it.  @last gets the
+ * last to start at or below its end.
  */
 static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned int shift,
-				 unsigned int first, unsigned int last, u64 low,
-				 unsigned int depth)
+				 unsigned int first, u64 low, unsigned int depth,
+				 unsigned int *last)
 {
-	unsigned int node = table->nr_words, bits;
+	unsigned int node = table->nr_words, others = 0, more, bits;
 
+	do {
+		more = slots_behind(&table->slots[first + others], low + bucket_last(shift));
+		others = min(others + more, table->nr_slots - 1 - first);
+	} while (more == 3 && first + others + 1 < table->nr_slots);
+	*last = first + others;
 	/* A search looks at four anyway. */
-	if (last - first < NODE_MIN_SLOTS || depth == NODE_DEPTH || table->max_words - node < 2)
-		return slots_word(first, ilog2(max(last - first, 3U)) + 1);
-	bits = min3(shift, (unsigned int)ilog2((last - first + 1) * 5 / 4),
+	if (others < NODE_MIN_SLOTS || depth == NODE_DEPTH || table->max_words - node < 2)
+		return slots_word(first, ilog2(max(others, 3U)) + 1);
+	bits = min3(shift, (unsigned int)ilog2((others + 1) * 5 / 4),
 		    (unsigned int)ilog2(table->max_words - node));
 	table->nr_words += 1U << bits;
-	fill(table, node, 1U << bits, shift - bits, first, low, depth + 1);
+	fill(table, &table->words[node], 1U << bits, shift - bits, first, low, depth + 1);
 	return node_word(node, shift - bits, low);
 }
 
-/* In an array of @nr_words, the word of a bucket is where these bits of its number say. */
-static unsigned long number_mask(unsigned long nr_words)
+/*
+ * Writes @word for the buckets from @i to @end of @nr, and returns where to go on.  How
+ * many these are, if any, nobody can guess, but that they are few; so four at a time, and
+ * what is too much is written again later.
+ */
+static __always_inline unsigned long fill_run(unsigned long *words, unsigned long nr,
+					      unsigned long i, unsigned long end,
+					      unsigned long word)
 {
-	return (1UL << order_base_2(nr_words)) - 1;
+	unsigned long next = max(i, end);
+
+	if (likely(next + 4 <= nr)) {
+		do {
+			words[i] = word;
+			words[i + 1] = word;
+			words[i + 2] = word;
+			words[i + 3] = word;
+			i += 4;
+		} while (i < end);
+	} else {
+		while (i < end)
+			words[i++] = word;
+	}
+	return next;
 }
 
 /*
- * Fills the words of @nr buckets of 2^@shift bytes from @low on, in the array from
- * @offset on, below the second of which slots[@first] is the first to start, if one
- * does.
+ * Fills @words, of @nr buckets of 2^@shift bytes from @low on, where slots[@first] is the
+ * last to start at or below @low, if one does.
  */
-static void fill(struct virtio_mem_xlate_table *table, unsigned int offset, unsigned long nr,
+static void fill(struct virtio_mem_xlate_table *table, unsigned long *words, unsigned long nr,
 		 unsigned int shift, unsigned int first, u64 low, unsigned int depth)
 {
 	const struct xlate_slot *slots = table->slots;
-	unsigned long mask = number_mask(nr);
+	unsigned long i = 0, end;
+	unsigned int n;
 
-	for (; nr; nr--, low += bucket_last(shift) + 1) {
-		unsigned long *word = &table->words[offset + ((low >> shift) & mask)];
-		u64 high = low + bucket_last(shift);
-		unsigned int last, more;
+	for (n = first; i < nr; n++) {
+		unsigned int named = n > first ? n - 1 : first;
+		bool many;
+		u64 high;
 
-		if (first + 1 < table->nr_slots && slots[first + 1].gpa <= low)
-			first++;
-		if (slot_fills(&slots[first], low, high)) {
-			*word = slot_word(&slots[first]);
-			continue;
-		}
-		last = first;
-		do {
-			more = slots_behind(&slots[last], high);
-			last = min(last + more, table->nr_slots - 1);
-		} while (more == 3 && last + 1 < table->nr_slots);
-		*word = bucket_word(table, shift, first, last, low, depth);
-		first = last;
+		/* Those up to the one that it starts in name the slot before. */
+		end = n < table->nr_slots ?
+		      min_t(u64, buckets_to(low, slots[n].gpa, shift), nr) : nr;
+		high = low + ((u64)end << shift) - 1;
+		/* No &&: that it starts a bucket is as likely as not. */
+		many = (i < end) & (slots[named + 4].gpa <= high);
+		i = fill_run(words, nr, i, end, slots_word(named, 2));
+		if (many)
+			words[i - 1] = bucket_word(table, shift, named, high - bucket_last(shift),
+						   depth, &n);
+		end = min_t(u64, whole_buckets_to(low, slots[n].gpa + slots[n].size, shift), nr);
+		if (i < end && slot_has_word(&slots[n]))
+			i = fill_run(words, nr, i, end, slot_word(&slots[n]));
 	}
 }
 
@@ -419,6 +514,12 @@ static void leave_out_far(const struct xlate_slot *slots, unsigned int *first, u
 		else
 			break;
 	}
+}
+
+/* In an array of @nr_words, the word of a bucket is where these bits of its number say. */
+static unsigned long number_mask(unsigned long nr_words)
+{
+	return (1UL << order_base_2(nr_words)) - 1;
 }
 
 /*
@@ -446,7 +547,7 @@ static unsigned long top_words(const struct virtio_mem_xlate_table *table, u64 l
 static void build_index(struct virtio_mem_xlate_table *table)
 {
 	unsigned int shift = WORD_SHIFT, first = 0, last = table->nr_slots - 1;
-	u64 low, high, nr;
+	u64 low, high, nr, place, part;
 
 	table->far_word = slots_word(0, order_base_2(max(table->nr_slots, 1U)));
 	table->nr_words = 1;
@@ -471,7 +572,14 @@ static void build_index(struct virtio_mem_xlate_table *table)
 	table->word_shift = shift - WORD_SHIFT;
 	table->word_mask = number_mask(nr) * sizeof(*table->words);
 	table->nr_words = top_words(table, low, nr, shift);
-	fill(table, 0, nr, shift, first, low, 0);
+	place = (low >> shift) & number_mask(nr);
+	part = min(nr, number_mask(nr) + 1ULL - place);
+	fill(table, &table->words[place], part, shift, first, low, 0);
+	if (part < nr) {
+		low += part << shift;
+		first = table_search(table, slots_word(0, 31), low) - table->slots;
+		fill(table, table->words, nr - part, shift, first, low, 0);
+	}
 }
 
 /* Sorts @slots, each valid, unless two share a byte: -EEXIST. */
@@ -604,71 +712,6 @@ table_word(const struct virtio_mem_xlate_table *table, unsigned long word, u64 g
 	}
 	*behind = ~gpa & bucket_last(shift);
 	return word;
-}
-
-/*@
- * // The slot with @gpa, if there is one, is among those that @word names.
- * predicate names(struct virtio_mem_xlate_table *table, integer word, integer gpa) =
- *	\let first = word_first(word) < table->nr_slots ? word_first(word) : 0;
- *	(\forall integer i; 0 <= i < first ==> !in_slot(&table->slots[i], gpa)) &&
- *	(\forall integer i; 0 <= i < table->nr_slots && table->slots[i].gpa <= gpa ==>
- *		i < first + word_count(word));
- */
-
-/*
- * The last slot that starts at or below @gpa, removed or not, as far as @word
- * knows; the first that it names if all start above.
- */
-/*@
- * requires is_table(table) && names(table, word, gpa);
- * assigns \result \from table, word, gpa;
- * ensures \exists integer i; 0 <= i < table->nr_slots + NR_ENDS && \result == table->slots + i;
- * ensures \forall integer i; 0 <= i < table->nr_slots && in_slot(&table->slots[i], gpa) ==>
- *	\result == table->slots + i;
- */
-static __always_inline struct xlate_slot *
-table_search(const struct virtio_mem_xlate_table *table, unsigned long word, u64 gpa)
-{
-	unsigned long first = array_index_nospec(slots_word_first(word),
-						 (unsigned long)table->nr_slots);
-	struct xlate_slot *slot = &table->slots[first];
-
-	if (slots_word_order(word) > 2) {
-		unsigned long n = min(1UL << slots_word_order(word), table->nr_slots - first);
-
-		/*@
-		 * assert slot == table->slots + first && first + n <= table->nr_slots;
-		 */
-		/*@
-		 * assert word_count(word) == 1 << (word & 31);
-		 */
-		/*@
-		 * assert \forall integer i; 0 <= i < table->nr_slots &&
-		 *	table->slots[i].gpa <= gpa ==> i < first + n;
-		 */
-		/*@
-		 * loop invariant \exists integer p; first <= p && slot == table->slots + p &&
-		 *	(p == first || slot->gpa <= gpa) && p + n <= table->nr_slots &&
-		 *	(\forall integer i; 0 <= i < table->nr_slots &&
-		 *		table->slots[i].gpa <= gpa ==> i < p + n);
-		 * loop assigns slot, n;
-		 * loop variant n;
-		 */
-		while (n > 4) {
-			unsigned long half = n / 2;
-
-			slot = slot[half].gpa <= gpa ? slot + half : slot;
-			n -= half;
-		}
-	}
-	/*@
-	 * assert \exists integer p; first <= p <= table->nr_slots && slot == table->slots + p &&
-	 *	(p == first || slot->gpa <= gpa) &&
-	 *	(\forall integer i; 0 <= i < table->nr_slots && table->slots[i].gpa <= gpa ==>
-	 *		i < p + 4);
-	 */
-	/* What is behind those @n starts above @gpa. */
-	return slot + slots_behind(slot, gpa);
 }
 
 /* Is @slot in the table as of @generation, and does it allow @access? */
