@@ -274,7 +274,7 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_replace);
  * @nr_slots: their number
  *
  * All of them or none; a view sees all or none, too.  To load many slots, add
- * them in one call: each call builds the table anew, at some 20 ns a slot.
+ * them in one call: each call builds the table anew, at some 10 ns a slot.
  *
  * Context: Process context.  Sleeps until the views held have been released, so
  * the caller must hold none of @xlate.
@@ -448,10 +448,12 @@ static int check_copy(const struct virtio_mem_xlate_view *view,
 }
 
 /*
- * Where the range of @more + 1 bytes from @gpa on is, if it is in one slot and allows
- * @access, which must be valid; NULL says nothing.  @word is that of the largest bucket
- * with @gpa.  All in registers: on some tables most lookups come here, after a branch
- * that nobody can guess, and then what counts is how little there is to do.
+ * Where the range of @more + 1 bytes from @gpa on is, if it is all in the smallest bucket
+ * with @gpa, or in the slot that this one's word leads to, which allows @access.  NULL says
+ * nothing.  @word is that of the largest bucket with @gpa; @access must be valid.
+ *
+ * Takes and gives what fits in registers: on some tables most lookups come here, after a
+ * branch that nobody can guess, and then what counts is how little there is to do.
  */
 void *virtio_mem_xlate_kva_slow(const struct virtio_mem_xlate_view *view, u64 gpa, u64 more,
 				unsigned int access, unsigned long word)

@@ -544,8 +544,8 @@ __virtio_mem_xlate_word(const struct virtio_mem_xlate_table *table, u64 gpa)
 
 /*
  * All ones if there is a bucket with @gpa, or else 0, also for a processor that
- * runs ahead; where array_index_mask_nospec() is portable, also 0 for an offset
- * above LONG_MAX.
+ * runs ahead.  Where array_index_mask_nospec() is portable, also 0 for what is far
+ * enough apart to have the sign; and so it is here for the 64 bits of 32-bit hosts.
  */
 static inline unsigned long
 __virtio_mem_xlate_covers(const struct virtio_mem_xlate_table *table, u64 gpa)
@@ -553,9 +553,7 @@ __virtio_mem_xlate_covers(const struct virtio_mem_xlate_table *table, u64 gpa)
 	u64 offset = gpa - table->base;
 
 	if (sizeof(long) < sizeof(u64))
-		return array_index_mask_nospec((unsigned long)(offset >> 32),
-					       (unsigned long)(table->span >> 32) + 1) &
-		       (offset < table->span ? ULONG_MAX : 0);
+		return ~(s64)(offset | (table->span - 1 - offset)) >> 63;
 	return array_index_mask_nospec((unsigned long)offset, (unsigned long)table->span);
 }
 
@@ -604,8 +602,8 @@ __virtio_mem_xlate_word_kva(unsigned long word, unsigned long covers, unsigned i
 }
 
 /*
- * True if all of @driver is in one bucket or slot, and that in a slot which allows
- * @access: then @kva is where.  False says nothing.
+ * True if all of @driver is in its first bucket, or in the slot that the bucket's word
+ * leads to, and that slot allows @access: then @kva is where.  False says nothing.
  *
  * With all the bits set that say which bucket, an address is as far from 2^64 as from
  * the end of its bucket; an empty range wraps to the longest and is not in one.

@@ -415,8 +415,8 @@ static void fill(struct virtio_mem_xlate_table *table, unsigned long *words, uns
 
 /*
  * Word of the bucket of 2^@shift bytes from @low on, where slots[@first] is the last
- * to start at or below @low, if one does, and no slot is all of it.  @last gets the
- * last to start at or below its end.
+ * to start at or below @low, or the first in any bucket, and no slot is all of it.
+ * @last gets the last to start at or below its end.
  */
 static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned int shift,
 				 unsigned int first, u64 low, unsigned int depth,
@@ -467,7 +467,7 @@ static __always_inline unsigned long fill_run(unsigned long *words, unsigned lon
 
 /*
  * Fills @words, of @nr buckets of 2^@shift bytes from @low on, where slots[@first] is the
- * last to start at or below @low, if one does.
+ * last to start at or below @low, or the first in any bucket.
  */
 static void fill(struct virtio_mem_xlate_table *table, unsigned long *words, unsigned long nr,
 		 unsigned int shift, unsigned int first, u64 low, unsigned int depth)
@@ -481,11 +481,11 @@ static void fill(struct virtio_mem_xlate_table *table, unsigned long *words, uns
 		bool many;
 		u64 high;
 
-		/* Those up to the one that it starts in name the slot before. */
+		/* Where nothing was written up to its start, inclusive, the slot before counts. */
 		end = n < table->nr_slots ?
 		      min_t(u64, buckets_to(low, slots[n].gpa, shift), nr) : nr;
 		high = low + ((u64)end << shift) - 1;
-		/* No &&: that it starts a bucket is as likely as not. */
+		/* No &&: whether it is the first to start in a bucket nobody can guess. */
 		many = (i < end) & (slots[named + 4].gpa <= high);
 		i = fill_run(words, nr, i, end, slots_word(named, 2));
 		if (many)

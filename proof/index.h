@@ -21,11 +21,11 @@ static inline long last_slot(const struct virtio_mem_xlate_table *table, u64 gpa
 	return low;
 }
 
-/* With buckets for all addresses, a 32-bit host takes the slow far_word for each. */
+/* With buckets for more than half of all addresses, a 32-bit host takes far_word for some. */
 static inline bool has_fast_words(const struct virtio_mem_xlate_table *table)
 {
 #if __SIZEOF_LONG__ == 4
-	return table->span >> 32 != U32_MAX;
+	return table->span && !((table->span - 1) >> 63);
 #else
 	return table->span;
 #endif

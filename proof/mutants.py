@@ -36,7 +36,7 @@ RULES = (
     ('arithmetic', r' << ', ' >> '), ('arithmetic', r' >> ', ' << '),
     ('arithmetic', r'(?<=\w) - (?=\w)', ' + '), ('arithmetic', r'(?<=\w) \+ (?=\w)', ' - '),
     ('swapped', r'\bmin\(', 'max('), ('swapped', r'\bmax\(', 'min('),
-    ('swapped', r'\b(\w+)\((\w+), (\w+)\)', r'\1(\3, \2)'),
+    ('swapped', r'\b(?!min\b|max\b)(\w+)\((\w+), (\w+)\)', r'\1(\3, \2)'),
 )
 
 

@@ -133,9 +133,10 @@ static void make_slots(enum layout shape, unsigned int n)
 		for (i = 0; i < n; i++, pos += size + 4 * K * log_uniform(22))
 			add_slot(pos, size = 4 * K * (1 + log_uniform(22)));
 		break;
-	case TINY:	/* or of one byte each, without a hole: nodes of such buckets */
+	case TINY:	/* or of one byte each, without a hole: nodes of such buckets, of the last, too */
 		most = chance(30) ? 1 : 9;
-		for (i = 0, pos = rnd() >> below(64); i < n; i++, pos += size) {
+		pos = most == 1 && chance(30) ? U64_MAX - n : rnd() >> below(64);
+		for (i = 0; i < n; i++, pos += size) {
 			add_slot(pos, size = 1 + below(most));
 			if (most > 1)
 				pos += chance(70) ? below(3) : log_uniform(12);

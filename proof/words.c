@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * words: what is packed into a word comes out again, for every slot, order, offset
+ * words: what is packed into a word comes out again, for every slot, order, place
  * and shift that a table can have; and the kernel's helpers do as Frama-C is told.
  */
 #include "virtio_mem_xlate.c"
@@ -108,6 +108,8 @@ int main(void)
 			check(node_word_place(word, low + (1ULL << j)) == i + 1);
 			check(!word_is_slot(word) && word_is_node(word));
 		}
+		/* Bucket number 0 would have its word in words[0]: nothing but the kind. */
+		check(word_is_node(node_word(i, 0, i)));
 	}
 	for (access = 1; access <= 3; access++) {
 		for (i = 3; i < 64; i++) {

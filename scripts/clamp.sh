@@ -3,7 +3,7 @@
 # clamp.sh: are the clamps against speculation in the object code?  A compiler
 # may drop a mask that it can prove to be all ones, and a caller's compiler builds
 # the inline fast path, so this reads what the compilers for x86-64 and arm64
-# make of it, and of two versions without a clamp, which it must tell from it.
+# make of it, and of versions without each clamp, which it must tell from it.
 # So, too, that what is shown of a running system costs a good lookup nothing.
 . "$(dirname "$0")/common.sh"
 
