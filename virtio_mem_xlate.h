@@ -719,8 +719,14 @@ static inline int virtio_mem_xlate_cursor_range(struct virtio_mem_xlate_cursor *
 	/* An empty range wraps to the longest, and goes the long way. */
 	if (unlikely(cursor->version != view->version ||
 		     check_add_overflow(offset, driver.len - 1, &last) || last >= cursor->size ||
-		     !access || (cursor->access & access) != access))
-		return virtio_mem_xlate_cursor_slow(cursor, view, driver, access, device);
+		     !access || (cursor->access & access) != access)) {
+		/* Its address is not given away, or who hits has to clear it, too. */
+		struct virtio_device_range found;
+		int err = virtio_mem_xlate_cursor_slow(cursor, view, driver, access, &found);
+
+		*device = found;
+		return err;
+	}
 	/* A cursor has no slot above LONG_MAX bytes, so that any mask will do. */
 	kva = (unsigned long)driver.start + cursor->to_kva;
 	kva &= array_index_mask_nospec((unsigned long)offset, (unsigned long)cursor->size);
