@@ -371,7 +371,7 @@ struct cell {
 static void run(const struct cell *cell, const struct contender *contenders, unsigned int nr,
 		const struct peers *peers, const struct accesses *accesses, bool sum_is_kvas)
 {
-	static u64 ps[MAX_CONTENDERS][MAX_ROUNDS];
+	static u64 ps[MAX_CONTENDERS][MAX_ROUNDS], clean_ps[MAX_CONTENDERS][MAX_ROUNDS];
 	unsigned int clean[MAX_CONTENDERS] = {}, nr_pass[MAX_CONTENDERS], i, j, round, try;
 	u64 expected[MAX_CONTENDERS] = {}, sum;
 	char what[64];
@@ -402,17 +402,18 @@ static void run(const struct cell *cell, const struct contender *contenders, uns
 				nr_passes++;
 				nr_clean += ok;
 				if (ok) {
-					clean[i]++;
+					clean_ps[i][clean[i]++] = ps[i][round];
 					break;
 				}
 			}
 		}
 	}
 	for (i = 0; i < nr; i++) {
-		u64 middle = median(ps[i], rounds);
+		u64 *values = clean[i] ? clean_ps[i] : ps[i];
+		u64 middle = median(values, clean[i] ?: rounds);
 
 		pr_info("csv,%s,%u,%s,%s,%s,%s,%llu,%llu,%u,%u\n", cell->layout, cell->n,
-			cell->pattern, cell->len, cell->mode, contenders[i].name, middle, ps[i][0],
+			cell->pattern, cell->len, cell->mode, contenders[i].name, middle, values[0],
 			clean[i], rounds);
 	}
 	cond_resched();
