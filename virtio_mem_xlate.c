@@ -518,7 +518,7 @@ int virtio_mem_xlate_cursor_slow(struct virtio_mem_xlate_cursor *cursor,
 			.version = view->version,
 			.gpa = slot->gpa,
 			.size = slot->size,
-			.to_kva = (unsigned long)slot->kva - (unsigned long)slot->gpa,
+			.to_kva = slot_to_kva(slot),
 			.access = slot->access,
 		};
 	return 0;

@@ -191,18 +191,23 @@ static bool word_is_node(unsigned long word)
 	return word >= WORD_NODE && word < WORD_SLOT;
 }
 
+/* What to add to a gpa. */
+static unsigned long slot_to_kva(const struct xlate_slot *slot)
+{
+	return (unsigned long)slot->kva - (unsigned long)slot->gpa;
+}
+
 static unsigned long slot_word(const struct xlate_slot *slot)
 {
 	/* A digit for each access, and no loop, since most of a load is writing words. */
 	unsigned long bits = (07240 >> 3 * slot->access) & 7;
 
-	return bits << (BITS_PER_LONG - 3) |
-	       ((unsigned long)slot->kva - (unsigned long)slot->gpa) >> 3;
+	return bits << (BITS_PER_LONG - 3) | slot_to_kva(slot) >> 3;
 }
 
 static bool slot_has_word(const struct xlate_slot *slot)
 {
-	return !(((unsigned long)slot->kva - (unsigned long)slot->gpa) & 7);
+	return !(slot_to_kva(slot) & 7);
 }
 
 /*
