@@ -27,7 +27,7 @@ for arg; do
 done
 
 need ccache gcc make flex bison bc libelf-dev libssl-dev python3 gnuplot-nox
-source=$(kernel_source 6.12)
+source=$(kernel_source 6.12) || exit
 # A home for each checkout, so that two can be measured.
 home=$CACHE/bench-$(cksum <<<"$TOP" | cut -d' ' -f1)
 graft=$home/graft-${source##*/}

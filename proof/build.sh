@@ -5,6 +5,11 @@
 
 # What is built, and the logs; a folder for each checkout.
 BUILD=$CACHE/proof-$(cksum <<<"$TOP" | cut -d' ' -f1)
+# The compiler with the sanitizers and _BitInt, and the libraries for 32 bits.
+CLANG=clang-$(row clang)
+export CLANG
+LIB_CLANG=libclang-rt-$(row clang)-dev
+LIB_32="lib32gcc-$(row gcc)-dev libc6-dev-i386"
 # The tree whose source is built: this one, or a mutant of it.
 TREE=${TREE:-$TOP}
 
@@ -33,13 +38,12 @@ compile() {
 
 # runner_32: prints what runs 32-bit programs: nothing, or QEMU where the kernel does not.
 runner_32() {
-	echo 'int main(void) { return 0; }' | clang-14 -m32 -x c -o "$BUILD/runs-32" - &&
+	echo 'int main(void) { return 0; }' | "$CLANG" -m32 -x c -o "$BUILD/runs-32" - &&
 		"$BUILD/runs-32" 2>/dev/null && return
 	need qemu-user
 	echo qemu-i386
 }
 
-passed=0 failed=0
 LOG=$BUILD/${0##*/}.log
 mkdir -p "$BUILD"
 
@@ -69,6 +73,6 @@ check() {
 
 # verdict NAME: the last line, and the exit status.
 verdict() {
-	echo "$1: $passed passed, $failed failed"
+	closing "$1"
 	[ "$failed" = 0 ] && [ "$passed" != 0 ]
 }

@@ -15,7 +15,8 @@ proved=(
 	slots_word_first slots_word_order slots_behind table_search
 )
 
-need frama-c-base why3 cvc4 z3
+frama_c=$(row frama-c) || skip "$RELEASE has no Frama-C"
+need "$frama_c" why3 cvc4 z3
 echo "frama: the contracts of ${#proved[@]} functions (log: $LOG)"
 : >"$LOG"
 dir=$BUILD/frama

@@ -25,7 +25,7 @@ for arg; do
 	*) die "unknown argument $arg (--help shows them)" ;;
 	esac
 done
-need clang-14 libclang-rt-14-dev python3
+need "$CLANG" "$LIB_CLANG" python3
 cd "$BUILD"
 echo "fuzz: $JOBS processes (log: $LOG, corpus: $BUILD/corpus)"
 : >"$LOG"
@@ -54,7 +54,7 @@ calls() {
 	local i pids=() rc=0
 
 	unpack
-	compile clang-14 fuzz ops.c -O2 -fsanitize=fuzzer,address,undefined \
+	compile "$CLANG" fuzz ops.c -O2 -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -Wno-unused-parameter || return
 	for i in $(seq "$JOBS"); do
 		./fuzz -max_len=256 -runs=$((runs / JOBS + 1)) -max_total_time="$seconds" \
@@ -68,7 +68,7 @@ calls() {
 }
 
 race() {
-	compile clang-14 race race.c -O1 -DTHREADS -fsanitize=thread && ./race "$race_ms"
+	compile "$CLANG" race race.c -O1 -DTHREADS -fsanitize=thread && ./race "$race_ms"
 }
 
 check "calls" calls

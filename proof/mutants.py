@@ -22,6 +22,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = sys.argv[1]
 JOBS = int(os.environ.get('JOBS', os.cpu_count()))
 ONLY = os.environ.get('ONLY', '')	# a kind, such as planted
+CLANG = os.environ['CLANG']
 RUNNER_32 = os.environ.get('RUNNER_32', '').split()	# what runs 32-bit programs, if not the kernel
 FILES = ('virtio_mem_xlate_table.h', 'virtio_mem_xlate.h', 'virtio_mem_xlate.c')
 
@@ -107,12 +108,12 @@ CHECKS = (
     ('ops', ['gcc', '-O1', *SANITIZE, '-DRANDOM', 'ops.c'], ['./ops', '1', '10000']),
     ('oracle', None, ['./oracle', '1', '1000', '4000', '400']),
     # Pages as large as some table.
-    ('oracle, 32 bits', ['clang-14', '-m32', '-O1', '-DPAGE_SIZE=32768UL', 'oracle.c'],
+    ('oracle, 32 bits', [CLANG, '-m32', '-O1', '-DPAGE_SIZE=32768UL', 'oracle.c'],
      [*RUNNER_32, './oracle', '1', '0', '3000', '400']),
-    ('exhaustive', ['clang-14', '-O1', '-DNARROW=5', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '1', '0', '1']),
-    ('exhaustive', ['clang-14', '-O1', '-DNARROW=4', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '2', '0', '1']),
+    ('exhaustive', [CLANG, '-O1', '-DNARROW=5', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '1', '0', '1']),
+    ('exhaustive', [CLANG, '-O1', '-DNARROW=4', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '2', '0', '1']),
     ('words', ['gcc', '-O1', 'words.c'], ['./words']),
-    ('race', ['clang-14', '-O1', '-DTHREADS', '-fsanitize=thread', 'race.c'], ['./race', '1500']),
+    ('race', [CLANG, '-O1', '-DTHREADS', '-fsanitize=thread', 'race.c'], ['./race', '1500']),
 )
 
 
@@ -168,13 +169,13 @@ def planted_user():
     cache = os.path.dirname(BUILD)
     os.makedirs(f'{tree}/cache')
     for f in os.listdir(cache):
-        if f.startswith('linux-image-'):
+        if f.startswith(('linux-image-', 'linux-headers-', 'apt-')):
             os.symlink(f'{cache}/{f}', f'{tree}/cache/{f}')
     source = f'{tree}/virtio_mem_xlate_user.c'
     text = open(source).read()
 
     def passes(tests):
-        out = subprocess.run([f'{tree}/scripts/user.sh', '--quick', '--qemu', '6.12', *tests],
+        out = subprocess.run([f'{tree}/scripts/user.sh', '--quick', '6.12', *tests],
                              env={**os.environ, 'CACHE': f'{tree}/cache', 'LIMIT': '120'}, text=True,
                              stdin=subprocess.DEVNULL, capture_output=True)
         print(textwrap.indent(out.stdout, '\t'), flush=True)

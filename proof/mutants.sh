@@ -6,7 +6,8 @@
 # on 2 idle cores.
 . "$(dirname "$0")/build.sh"
 
-need gcc lib32gcc-12-dev libc6-dev-i386 clang-14 libclang-rt-14-dev python3 git
+# shellcheck disable=SC2086 # a list
+need gcc $LIB_32 "$CLANG" "$LIB_CLANG" python3 git
 
 # show NAME COMMAND...: as check, but prints all that COMMAND does.
 show() {

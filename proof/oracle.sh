@@ -23,7 +23,8 @@ for arg; do
 	*) die "unknown argument $arg (--help shows them)" ;;
 	esac
 done
-need gcc lib32gcc-12-dev libc6-dev-i386 clang-14
+# shellcheck disable=SC2086 # a list
+need gcc $LIB_32 "$CLANG"
 echo "oracle: tables against a model, seed $seed (log: $LOG)"
 : >"$LOG"
 cd "$BUILD"
@@ -57,7 +58,7 @@ random() {
 }
 
 exhaustive() {
-	compile clang-14 "exhaustive-$2" exhaustive.c -O2 -DNARROW="$2" -DRANGE_SHIFT=0U \
+	compile "$CLANG" "exhaustive-$2" exhaustive.c -O2 -DNARROW="$2" -DRANGE_SHIFT=0U \
 		-Wno-tautological-constant-out-of-range-compare &&
 		parts "./exhaustive-$2" "$1" &&
 		cat "$LOG".part* | sed -nE 's/.* ([0-9]+) valid, ([0-9]+) questions.*/\1 \2/p' |
@@ -69,7 +70,7 @@ tables=20000 queries=1000 one=6 two=5
 [ -z "$full" ] || tables=100000 queries=10000 one=8 two=6
 compile gcc oracle oracle.c -O2
 check "random tables" random oracle
-compile clang-14 oracle-32 oracle.c -O2 -m32
+compile "$CLANG" oracle-32 oracle.c -O2 -m32
 tables=$((tables / 10))
 check "random tables on a 32-bit host" random oracle-32 "$(runner_32)"
 check "all tables of 1 slot, words of $one bits" exhaustive 1 "$one"

@@ -9,12 +9,17 @@ full=--full
 echo "proof: oracle, Frama-C, SPIN (logs: $BUILD)"
 
 step() {
-	local name=$1 p f
+	local name=$1 p f s rc
 
 	echo "=== $name"
-	"$TOP/proof/$@" 2>&1 </dev/null | tee "$BUILD/run.step" || :
-	read -r p f <<<"$(counts "$BUILD/run.step")"
-	passed=$((passed + p)) failed=$((failed + f))
+	rc=0
+	"$TOP/proof/$@" 2>&1 </dev/null | tee "$BUILD/run.step" || rc=$?
+	if [ "$rc" = "$SKIPPED" ]; then
+		skipped=$((skipped + 1))
+		return
+	fi
+	read -r p f s <<<"$(counts "$BUILD/run.step")"
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + ${s:-0}))
 }
 
 # shellcheck disable=SC2086 # an option or none

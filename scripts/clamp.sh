@@ -114,11 +114,11 @@ fails() {
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-source=$(kernel_source 6.12)
+source=$(kernel_source 6.12) && headers=$(kernel_headers 6.12) || exit
 for arch in x86-64 arm64; do
 	case $arch in
 	x86-64)
-		kdir=$(kernel_headers 6.12) cross='' make=()
+		kdir=$headers cross='' make=()
 		# The place of a word, and which of two words to look on with.
 		word='and |cmov(e|z|ne|nz) ' words=2
 		index='sbb +(%[a-z0-9]+),\1 *$' pointer='cmovns '
@@ -151,5 +151,5 @@ for arch in x86-64 arm64; do
 		's/^\tif (table_lookup(.* || more/\tdebug_failure(\&view->xlate->debug, -EPERM);\n&/'
 done
 
-echo "clamp: $passed passed, $failed failed"
+closing clamp
 [ "$failed" = 0 ]

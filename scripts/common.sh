@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # Sourced by the other scripts: where things are kept, and how what is missing
-# on a fresh Debian 12 machine gets there.
+# on a fresh machine gets there.
 
 set -euo pipefail
 
@@ -8,11 +8,23 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${CACHE:-$HOME/.cache/virtio_mem_xlate}
 JOBS=${JOBS:-$(nproc)}
 mkdir -p "$CACHE"
+# shellcheck source=scripts/releases.sh
+. "$TOP/scripts/releases.sh"
 
 die() {
 	echo "${0##*/}: $*" >&2
 	exit 1
 }
+
+# A step that ends so is counted as skipped.
+SKIPPED=77
+skip() {
+	echo "${0##*/}: skipped: $*" >&2
+	exit "$SKIPPED"
+}
+
+row release >/dev/null ||
+	die "scripts/releases.sh has no row for this release, $RELEASE: add one"
 
 installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -45,69 +57,216 @@ once() {
 		flock 9
 		[ -d "$dir" ] && exit
 		tmp=$(mktemp -d "$dir.XXXXXX")
-		"$@" "$tmp" && mv -T "$tmp" "$dir" && exit
-		rm -rf "$tmp"
-		exit 1
-	) 9>"$dir.lock" || die "could not make $dir"
+		trap 'rm -rf "$tmp"' EXIT
+		"$@" "$tmp" && mv -T "$tmp" "$dir"
+	) 9>"$dir.lock" || {
+		[ $? != "$SKIPPED" ] || exit "$SKIPPED"
+		die "could not make $dir"
+	}
+}
+
+# mirror ARCHIVE: prints where the machine's own apt finds ARCHIVE, such as debian.
+mirror() {
+	apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' |
+		awk -v name="/$1/" -v url="$MIRROR/$1/" '
+			substr($0, length($0) - length(name) + 1) == name { url = $0 }
+			END { print url }'
+}
+
+# Makes a state for apt in folder $2 that knows the archive of release $1 alone, and
+# fetches its lists.
+apt_state() {
+	local suite url
+
+	mkdir -p "$2"/{lists,cache/archives}/partial
+	row archive "$1" | while read -r suite; do
+		url=$(mirror "${suite%%/*}")
+		echo "deb ${KEYRING:+[signed-by=$KEYRING]} $url ${suite#*/} main"
+	done >"$2/sources.list"
+	cat >"$2/apt.conf" <<END
+Dir::Etc::sourcelist "$2/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State::lists "$2/lists";
+Dir::State::status "/dev/null";
+Dir::Cache "$2/cache";
+APT::Sandbox::User "";
+Debug::NoLocking "true";
+END
+	APT_CONFIG=$2/apt.conf apt-get -qq -o APT::Update::Error-Mode=any update >"$2/log" 2>&1
+}
+
+# archive RELEASE COMMAND...: runs COMMAND, of apt, on the archive of RELEASE.  The
+# machine's own sources stay as they are.  Lists are fetched once a day.
+archive() {
+	local state=$CACHE/apt-$1 release=$1
+	shift
+
+	(
+		flock 9
+		[ -z "$(find "$state/fetched" -mmin -1440 2>/dev/null)" ] || exit 0
+		apt_state "$release" "$state" || {
+			[ -e "$state/fetched" ] || exit
+			echo "the archive of $release cannot be reached: older lists are used" >&2
+		}
+		touch "$state/fetched"
+	) 9>"$state.lock" || {
+		[ "$release" = "$RELEASE" ] || skip "the archive of $release cannot be reached; see $state/log"
+		die "the archive of $release cannot be reached; see $state/log"
+	}
+	APT_CONFIG=$state/apt.conf "$@"
+}
+
+# unpack RELEASE PACKAGE... DIR: unpacks packages of RELEASE into DIR; none is installed.
+unpack() {
+	local release=$1 packages=("${@:2:$#-2}") dir=${*: -1} deb
+
+	echo "fetching ${packages[*]}" >&2
+	cd "$dir"
+	archive "$release" apt-get -qq download "${packages[@]}" >&2 || {
+		[ "$release" = "$RELEASE" ] || skip "the archive of $release cannot be reached"
+		return 1
+	}
+	for deb in ./*.deb; do
+		dpkg-deb -x "$deb" . && rm "$deb" || return
+	done
+}
+
+# needs RELEASE PACKAGE PATTERN: prints PACKAGE and those of its dependencies that match.
+needs() {
+	echo "$2"
+	archive "$1" apt-cache depends "$2" | sed -nE "s/^ *Depends: ($3)\$/\1/p"
+}
+
+# home KERNEL: as home_of, or says that there is none.
+home() {
+	home_of "$1" || die "no release in scripts/releases.sh has the kernel $1"
 }
 
 unpack_source() {
-	echo "unpacking /usr/src/$1.tar.xz" >&2
-	tar -C "$2" --strip-components=1 -xf "/usr/src/$1.tar.xz"
+	unpack "$1" "$2" "$3"
+	echo "unpacking $2" >&2
+	tar --strip-components=1 -xf usr/src/*.tar.xz && rm -r usr/src usr/share/doc && rmdir usr/share
 }
 
-# kernel_source VERSION: prints the unmodified source tree of Debian's kernel
-# VERSION (6.1 or 6.12), or the one that KSRC= names.
+# kernel_source VERSION: prints the unmodified source tree of the kernel VERSION, such
+# as 6.12, or the one that KSRC= names.
 kernel_source() {
-	local pkg=linux-source-$1 dir
+	local pkg=linux-source-$1 release dir version
 
 	if [ -n "${KSRC:-}" ]; then
 		[ -f "$KSRC/Kconfig" ] || die "KSRC=$KSRC is no kernel source tree"
 		readlink -f "$KSRC"
 		return
 	fi
-	need "$pkg" xz-utils
-	dir=$CACHE/$pkg-$(dpkg-query -W -f '${Version}' "$pkg" | tr '~+' '--')
-	once "$dir" unpack_source "$pkg"
+	need xz-utils
+	release=$(home "$1") || exit
+	version=$(archive "$release" apt-cache show --no-all-versions "$pkg" |
+		sed -n 's/^Version: //p') || exit
+	dir=$CACHE/$pkg-${version//[~+]/-}
+	once "$dir" unpack_source "$release" "$pkg"
 	echo "$dir"
 }
 
-# kernel_release VERSION: prints what uname -r says on Debian's kernel VERSION,
-# whose headers are then installed.
+# kernel_release VERSION [FLAVOUR]: prints what uname -r says on the newest kernel
+# VERSION of the archive.
 kernel_release() {
-	local meta
+	local release list
 
-	case $1 in
-	6.1) meta=linux-headers-amd64 ;;
-	*) meta=linux-headers-$1-amd64 ;;
-	esac
-	need "$meta"
-	dpkg-query -W -f '${Depends}\n' "$meta" | sed 's/^linux-headers-\([^ ]*\).*/\1/'
+	release=$(home "$1") || exit
+	list=$(archive "$release" apt-cache search --names-only \
+		"^linux-headers-${1/./\\.}\\.[^-]*(-[0-9]+)?-${2:-amd64}\$") || exit
+	[ -n "$list" ] || die "the archive of $release has no kernel $1"
+	sed 's/^linux-headers-\([^ ]*\).*/\1/' <<<"$list" | sort -V | tail -n 1
+}
+
+# unpack_headers RELEASE DIR KERNEL-RELEASE... TMP: headers, as if they were installed,
+# but in DIR, which TMP becomes.
+unpack_headers() {
+	local release=$1 dir=$2 kernels=("${@:3:$#-3}") tmp=${*: -1} kernel packages=()
+
+	for kernel in "${kernels[@]}"; do
+		mapfile -t -O "${#packages[@]}" packages < \
+			<(needs "$release" "linux-headers-$kernel" 'linux-(headers|kbuild)-.*' | sort -u)
+	done
+	mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+	unpack "$release" "${packages[@]}" "$tmp" &&
+		sed -i -E "s,^(include |KBUILD_OUTPUT=)/usr/src/,\1$dir/usr/src/," usr/src/*/Makefile
 }
 
 # kernel_headers VERSION: prints the folder to build modules for VERSION in.
 kernel_headers() {
-	local release
+	local kernel dir release
 
-	release=$(kernel_release "$1")
-	echo "/usr/src/linux-headers-$release"
+	release=$(home "$1") || exit
+	kernel=$(kernel_release "$1") || exit
+	dir=$CACHE/linux-headers-$kernel
+	once "$dir" unpack_headers "$release" "$dir" "$kernel"
+	echo "$dir/usr/src/linux-headers-$kernel"
 }
 
+# prepare_clang CLANG SOURCE DIR: a tree to build modules in by clang, which does not take the
+# options of a kernel that gcc has built; and for sparse, as the packages of headers lack
+# scripts/checker-valid.sh.
+prepare_clang() {
+	echo "configuring ${2##*/} for clang-$1" >&2
+	cat >"$3.config" <<'END'
+CONFIG_64BIT=y
+CONFIG_UNWINDER_FRAME_POINTER=y
+CONFIG_MODULES=y
+CONFIG_SMP=y
+CONFIG_NET=y
+CONFIG_BLOCK=y
+CONFIG_EVENTFD=y
+CONFIG_SHMEM=y
+CONFIG_TMPFS=y
+CONFIG_HUGETLBFS=y
+CONFIG_DEBUG_KERNEL=y
+CONFIG_DEBUG_FS=y
+CONFIG_FTRACE=y
+CONFIG_ENABLE_DEFAULT_TRACERS=y
+CONFIG_KUNIT=y
+CONFIG_VHOST_MENU=y
+CONFIG_VHOST_NET=y
+END
+	set -- "$3" make -s -C "$2" O="$3" ARCH=x86_64 LLVM="-$1" KCONFIG_ALLCONFIG="$3.config" -j"$JOBS"
+	{ "${@:2}" allnoconfig && "${@:2}" modules_prepare; } >"$CACHE/clang.log" 2>&1 || return
+	touch "$1/Module.symvers"
+	rm "$1.config"
+}
+
+# clang_tree VERSION: prints such a tree for the kernel VERSION.
+clang_tree() {
+	local tree dir clang
+
+	clang=$(row clang)
+	tree=$(KSRC='' kernel_source "$1") || exit
+	dir=$CACHE/clang-$clang-${tree##*/}
+	once "$dir" prepare_clang "$clang" "$tree"
+	echo "$dir"
+}
+
+# From 7.2 on, the image is in parts, below /usr alone.
 unpack_image() {
-	local release=$1 dir=$2
+	local release=$1 kernel=$2 dir=$3 packages
 
-	echo "fetching linux-image-$release" >&2
-	(cd "$dir" && apt_get download "linux-image-$release" && dpkg -x ./*.deb . && rm ./*.deb) >&2
+	mapfile -t packages < \
+		<(needs "$release" "linux-image-$kernel" 'linux-(base|binary|modules)-[0-9].*')
+	unpack "$release" "${packages[@]}" "$dir" || return
+	[ -d lib ] || ln -s usr/lib lib
+	ln -s "$(find boot lib/ -name 'vmlinuz*' 2>/dev/null | head -n 1)" vmlinuz
 }
 
-# kernel_image VERSION: prints a folder with boot/vmlinuz-* and lib/modules/* of
-# Debian's kernel VERSION, unpacked, not installed.
+# kernel_image VERSION [FLAVOUR]: prints a folder with vmlinuz and lib/modules/* of the
+# kernel VERSION, unpacked, not installed.
 kernel_image() {
-	local release dir
+	local kernel dir release
 
-	release=$(kernel_release "$1")
-	dir=$CACHE/linux-image-$release
-	once "$dir" unpack_image "$release"
+	release=$(home "$1") || exit
+	kernel=$(kernel_release "$@") || exit
+	dir=$CACHE/linux-image-$kernel
+	once "$dir" unpack_image "$release" "$kernel"
 	echo "$dir"
 }
 
@@ -123,8 +282,16 @@ result() {
 	fi
 }
 
-# counts LOG: prints how many passed and failed, as LOG's last line says; one
-# failed if it does not.
+# closing NAME: prints the line that counts() reads.
+skipped=0
+closing() {
+	echo "$1: $passed passed, $failed failed$([ "$skipped" = 0 ] || echo ", $skipped skipped")"
+}
+
+# counts LOG: prints how many passed, failed and were skipped, as LOG's last line says;
+# one failed if it does not.
 counts() {
-	tail -n 1 "$1" | sed -nE 's/.*: ([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' | grep . || echo 0 1
+	tail -n 1 "$1" |
+		sed -nE 's/.*: ([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$/\1 \2 \4/p' |
+		grep . || echo 0 1
 }

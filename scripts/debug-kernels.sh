@@ -33,7 +33,7 @@ for arg; do
 done
 case $updates in '' | *[!0-9]*) die "--updates=$updates is no number" ;; esac
 [ ${#kernels[@]} -gt 0 ] || kernels=(A user B)
-need qemu-system-x86 busybox-static cpio gcc libc6-dev python3
+need gcc libc6-dev python3
 
 # What each checker says of its canary.
 declare -A says=(
@@ -48,23 +48,9 @@ declare -A says=(
 	[barrier]='KCSAN: data-race in add_under_lock'
 )
 
-# start KERNEL-FOLDER LOG CPUS PARAMETER... <what the guest runs; $files go along
-files=()
-start() {
-	local build=$1 log=$2 cpus=$3 root
-	shift 3
-
-	root=$(mktemp -d)
-	chmod 755 "$root"	# for tests by others than root
-	guest_root "$root"
-	# This machine has no way to power off, and -no-reboot ends QEMU as well.
-	sed -i 's/^poweroff -f/reboot -f/' "$root/init"
-	[ ${#files[@]} = 0 ] || cp "${files[@]}" "$root/bin"
-	: >"$root/modules"
-	{
-		cat <<'END'
-mount -t debugfs none /sys/kernel/debug
-# What has not changed since the first scan, and is old enough, is reported.
+# For a guest: what has not changed since the first scan, and is old enough, is reported.
+leaks() {
+	cat <<'END'
 leaks() {
 	sleep 6
 	echo scan >/sys/kernel/debug/kmemleak
@@ -73,14 +59,7 @@ leaks() {
 	cat /sys/kernel/debug/kmemleak
 }
 END
-		cat
-	} >"$root/run"
-	# No five levels of page tables: identify_cpu() forgets for a moment that there are,
-	# and KASAN takes what an interrupt touches then for wild.
-	BOOT_APPEND="panic_on_warn=0 loglevel=7 kasan_multi_shot $*" boot_root "$log" 560 \
-		"$build/arch/x86/boot/bzImage" "$root" -smp "$cpus" -m 3G -cpu max,la57=off
-	rm -r "$root"
-	grep -q '^RESULT rc=0$' "$log" && ! grep -q '^RESULT qemu=' "$log"
+	cat
 }
 
 # ours BUILD LOG: prints LOG without what KCSAN reports of others, as the kernel has
@@ -104,7 +83,7 @@ canaries() {
 	shift 3
 
 	# KCSAN looks at one access in 4000; two that must fall together need more than that.
-	start "$build" "$log" 2 kunit.filter_glob=none <<END || { tail -n 15 "$log"; return 1; }
+	leaks <<END | boot_debug "$build" "$log" 2 kunit.filter_glob=none || { tail -n 15 "$log"; return 1; }
 [ ! -e /sys/module/kcsan ] || echo 10 >/sys/module/kcsan/parameters/skip_watch
 cd /sys/module/virtio_mem_xlate_kunit/parameters
 for name in $*; do
@@ -131,8 +110,8 @@ END
 suites() {
 	local build=$1 log=$2 cpus=$3 updates=$4 done
 
-	start "$build" "$log" "$cpus" 'kunit.filter_glob=virtio_mem_xlate*' \
-		"virtio_mem_xlate_kunit.race_updates=$updates" <<'END' || { tail -n 15 "$log"; return 1; }
+	leaks <<'END' | boot_debug "$build" "$log" "$cpus" 'kunit.filter_glob=virtio_mem_xlate*' \
+		"virtio_mem_xlate_kunit.race_updates=$updates" || { tail -n 15 "$log"; return 1; }
 [ ! -e /sys/kernel/debug/kmemleak ] || leaks
 END
 	ours "$build" "$log" >"$log.ours"
@@ -155,22 +134,20 @@ user_memory() {
 	tmp=$(mktemp -d)
 	user_test "$tmp/test"
 	files=("$tmp/test")
-	start "$build" "$log" 2 kunit.filter_glob=none secretmem.enable=1 <<'END' || rc=1
+	{
+		cat <<'END'
 mkdir /disk
 mount -t ramfs none /disk
 echo 64 >/proc/sys/vm/nr_hugepages
 rc=0
 /bin/test --quick --kasan contents refuse life limit stall table faults || rc=$?
-echo "COUNTS OF LINES"
-for file in $(find /sys/kernel/debug/gcov -name 'virtio_mem_xlate_user.gcda'); do
-	base64 $file
-done
-echo "END OF COUNTS"
-exit $rc
 END
+		count_lines virtio_mem_xlate_user
+		echo 'exit $rc'
+	} | boot_debug "$build" "$log" 2 kunit.filter_glob=none secretmem.enable=1 || rc=1
 	files=()
 	grep -aE '^(not ok|skip) |^	[a-z]+\.c:|fault injection' "$log" || :
-	sed -n '/^COUNTS OF LINES/,/^END OF COUNTS/p' "$log" | sed '1d;$d' | base64 -di >"$tmp/user.gcda"
+	counted virtio_mem_xlate_user "$log" >"$tmp/user.gcda"
 	cp "$build/$object.gcno" "$tmp/user.gcno"
 	(cd "$tmp" && gcov -b -c -j -t user.gcda >user.json 2>/dev/null) &&
 		python3 "$TOP/proof/coverage.py" virtio_mem_xlate_user.c -- "$tmp/user.json" || rc=1
@@ -207,5 +184,5 @@ for kernel in "${kernels[@]}"; do
 		result "$rc" "$kernel: all suites on ${n%:*} processors, $sum updates so far"
 	done
 done
-echo "debug-kernels: $passed passed, $failed failed"
+closing debug-kernels
 [ "$failed" = 0 ]

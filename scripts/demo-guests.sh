@@ -1,35 +1,26 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# demo-guests.sh: boots a stock 6.12 in QEMU, under emulation, and in there two
+# demo-guests.sh: boots a stock kernel in QEMU, under emulation, and in there two
 # stock guests in QEMU under KVM, joined by samples/cable.  STAGES="cable hostile
 # cycles beside" chooses; MIB=, FRAMES=, BIG=, DIMM=, CYCLES=, ROUNDS= are amounts.
 . "$(dirname "$0")/boot.sh"
 
-version=6.12
+version=$(row stock | head -n 1)
 log=${LOG:-$CACHE/demo-guests.log}
 echo "demo-guests: two stock guests on a cable, in an emulated host; 15 minutes if the machine" \
 	"is idle (log: $log)"
 need qemu-system-x86 busybox-static gcc libc6-dev cpio kmod xz-utils
 
 # The kernel of the guests: small, with what a cloud gives, as it is.
-cloud_release() {
-	{ apt-cache depends "linux-image-$version-cloud-amd64" 2>/dev/null || :; } |
-		sed -n 's/.*Depends: linux-image-\(.*\)/\1/p' | head -n 1
-}
+cloud=$(kernel_image "$version" cloud-amd64) || exit
 
-release=$(cloud_release)
-[ -n "$release" ] || { apt_get update || :; release=$(cloud_release); }
-[ -n "$release" ] || die "apt knows no linux-image-$version-cloud-amd64, which the guests boot"
-cloud=$CACHE/linux-image-$release
-once "$cloud" unpack_image "$release"
-
-built=$(build_modules "$version")
+built=$(build_modules "$version") || exit
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir -p "$tmp/root/vm" "$tmp/vm"/{bin,lib,proc,sys,dev,tmp}
 
 # What the guests boot.
-cp "$cloud"/boot/vmlinuz-* "$tmp/root/vm/vmlinuz"
+cp "$cloud/vmlinuz" "$tmp/root/vm/vmlinuz"
 cp /bin/busybox "$tmp/vm/bin"
 ln -s busybox "$tmp/vm/bin/sh"
 cp "$TOP/scripts/guest/vm-init" "$tmp/vm/init"
@@ -38,10 +29,10 @@ for name in frames hostile; do
 	gcc -O2 -Wall -static -pthread -o "$tmp/vm/$name" "$TOP/scripts/guest/$name.c"
 done
 for name in failover net_failover virtio_net; do
-	xz -dc "$(find "$cloud/lib/modules" -name "$name.ko.xz")" >"$tmp/vm/lib/$name.ko"
+	xz -dc "$(find "$cloud/lib/modules/" -name "$name.ko.xz")" >"$tmp/vm/lib/$name.ko"
 	echo "/lib/$name.ko" >>"$tmp/vm/modules"
 done
-xz -dc "$(find "$cloud/lib/modules" -name pktgen.ko.xz)" >"$tmp/vm/lib/pktgen.ko"
+xz -dc "$(find "$cloud/lib/modules/" -name pktgen.ko.xz)" >"$tmp/vm/lib/pktgen.ko"
 cp "$TOP/scripts/guest/flood" "$tmp/vm"
 (cd "$tmp/vm" && find . | cpio -o -H newc --quiet) >"$tmp/root/vm/initrd"
 

@@ -1,18 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# demo.sh [VERSION]: boots a stock kernel, 6.12 if not told, with stock virtio
-# devices, and translates what its drivers publish.  HOSTILE=FILE names other
-# ranges to try than samples/hostile-ranges.txt, AMOUNT=N how much traffic.
+# demo.sh [VERSION]: boots a stock kernel, if not told the first that this release has,
+# with stock virtio devices, and translates the ranges that its drivers publish.
+# HOSTILE=FILE names other ranges to try than samples/hostile-ranges.txt, AMOUNT=N how
+# much traffic.
 . "$(dirname "$0")/boot.sh"
 
-version=${1:-6.12}
+version=${1:-$(row stock | head -n 1)}
 log=${LOG:-$CACHE/demo-$version.log}
 hostile=${HOSTILE:-$TOP/samples/hostile-ranges.txt}
 [ -r "$hostile" ] || die "cannot read HOSTILE=$hostile"
-echo "demo: builds for Debian's kernel $version, boots it in QEMU, makes traffic; 1 minute," \
+echo "demo: builds for the stock kernel $version, boots it in QEMU, makes traffic; 1 minute," \
 	"3 on a new machine (log: $log)"
 
-built=$(build_modules "$version")
+built=$(build_modules "$version") || exit
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir "$tmp/root"

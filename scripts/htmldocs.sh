@@ -5,7 +5,7 @@
 . "$(dirname "$0")/common.sh"
 
 need perl python3-sphinx
-source=$(KSRC='' kernel_source 6.12)
+source=$(KSRC='' kernel_source 6.12) || exit
 out=$CACHE/htmldocs
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT

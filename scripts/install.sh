@@ -1,10 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# install.sh: are both modules installed, found, upgraded and removed by make, by
-# the Debian package and by dkms, for 6.1 and 6.12?  All in folders of their own.
+# install.sh: are both modules installed, found, upgraded and removed by make, by the
+# package and by dkms, for each kernel of this release; and by clang for one that clang has
+# built?  All in folders of their own.
 . "$(dirname "$0")/common.sh"
 
-need gcc make kmod dkms
+clang=$(row clang)
+need gcc make kmod dkms flex bison bc libelf-dev libssl-dev "clang-$clang" "lld-$clang" "llvm-$clang"
+mapfile -t versions < <(row kernels)
+declare -A headers
+for version in "${versions[@]}"; do
+	release=$(kernel_release "$version") && headers[$release]=$(kernel_headers "$version") || exit
+done
+by_clang=$(clang_tree "${versions[0]}") || exit
 LOG=$CACHE/install.log
 : >"$LOG"
 echo "install: make modules_install, package, dkms; 1 minute (log: $LOG)"
@@ -26,7 +34,7 @@ sources() {
 
 # into RELEASE FOLDER TARGET...
 into() {
-	make -s -C "$tmp/$1/$2" KDIR="/usr/src/linux-headers-$1" \
+	make -s -C "$tmp/$1/$2" KDIR="${headers[$1]}" \
 		INSTALL_MOD_PATH="$tmp/root-$1" "${@:3}"
 }
 
@@ -55,7 +63,8 @@ dkms() {
 }
 
 dkms_install() {
-	dkms build "virtio_mem_xlate/$1" -k "$2" && dkms install "virtio_mem_xlate/$1" -k "$2"
+	dkms build "virtio_mem_xlate/$1" -k "$2" --kernelsourcedir "${headers[$2]}" &&
+		dkms install "virtio_mem_xlate/$1" -k "$2" --kernelsourcedir "${headers[$2]}"
 }
 
 # has RELEASE [VERSION]: are there just the two modules of VERSION, or none?
@@ -75,14 +84,23 @@ says() {
 	! out=$("$@" 2>&1) && echo "$out" && grep -q "$text" <<<"$out"
 }
 
+# built_by COMPILER MAKE-ARGUMENT...: who does the object say has compiled it?
+built_by() {
+	make -C "$tmp/top" KDIR="$by_clang" KBUILD_MODPOST_WARN=1 clean modules "${@:2}" &&
+		readelf -p .comment "$tmp/top/virtio_mem_xlate.o" | grep "$1"
+}
+
 sources "$tmp/top"
 check "make: without headers it says what to install" \
 	says 'install linux-headers-' make -C "$tmp/top" KDIR=/nowhere
+export PATH=/usr/lib/llvm-$clang/bin:$PATH
+check "make: a kernel of clang's has modules by clang" built_by 'clang version'
+check "make: CC= on the command line wins" built_by GCC CC=gcc LLVM=
 check "deb: a package is built" make -C "$tmp/top" deb
 mkdir -p "$tmp"/{dkms,lib}
 dpkg-deb -x "$tmp"/top/*.deb "$tmp/deb"
 check "dkms add" dkms add virtio_mem_xlate/1.0
-for version in 6.1 6.12; do
+for version in "${versions[@]}"; do
 	release=$(kernel_release "$version")
 	mkdir -p "$tmp/lib/$release"
 	check "$version: make modules_install" make_install "$release"
@@ -102,5 +120,5 @@ check "dkms add, of a new version" dkms add virtio_mem_xlate/1.1
 check "$version: dkms build, install" dkms_install 1.1 "$release"
 check "$version: both modules are there" has "$release" 1.1
 
-echo "install: $passed passed, $failed failed"
+closing install
 [ "$failed" = 0 ]

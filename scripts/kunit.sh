@@ -1,46 +1,44 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Runs the KUnit suites; see usage().
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/boot.sh"
 
 usage() {
 	cat <<'END'
-usage: kunit.sh [--checkers] [--arch=ARCH] [--kcsan] [--coverage] [--build] [--args=ARG]...
-                VERSION [SUITE]
+usage: kunit.sh [--checkers] [--arch=ARCH] [--kcsan] [--build] [--args=ARG]... VERSION [SUITE]
 
-Runs the KUnit suites on the kernel of Debian's linux-source-VERSION (6.12 or
-6.1) and prints what passed; exits with 0 only if something ran and all of it did.
+Runs the KUnit suites on a kernel built from linux-source-VERSION, such as 6.12, and
+prints what passed; exits with 0 only if something ran and all of it did.
 
   --checkers      with KASAN, UBSAN and lock debugging (always so on x86_64)
   --arch=ARCH     x86_64: four processors in QEMU, instead of user-mode Linux's
-                  one; or arm64, s390x or i386: two
+                  one, and which lines of the core the suites reach; or arm64,
+                  s390x or i386: two processors
   --kcsan         on x86_64: with KCSAN instead of KASAN
   --build         only build, and print the kernel's folder last
-  --coverage      on 6.12: also print which lines of the core the suites reach
   --args=ARG      add to the kernel's command line, such as
                   virtio_mem_xlate_kunit.seed=1
   SUITE           only the suites that match this glob
 END
 }
 
-arch=um cross='' checkers='' kcsan='' coverage='' only_build='' version='' suite='' args=()
+arch=um cross='' checkers='' kcsan='' only_build='' version='' suite='' args=() append=()
 for arg; do
 	case $arg in
 	--checkers) checkers=1 ;;
 	--kcsan) kcsan=1 ;;
-	--coverage) coverage=1 ;;
 	--build) only_build=1 ;;
 	--arch=um | --arch=x86_64 | --arch=arm64 | --arch=s390x | --arch=i386) arch=${arg#*=} ;;
-	--args=*) args+=("--kernel_args=${arg#*=}") ;;
+	--args=*) append+=("${arg#*=}") ;;
 	--help | -h) usage; exit ;;
 	-*) die "unknown option $arg (--help shows them)" ;;
 	*) if [ -z "$version" ]; then version=$arg; else suite=$arg; fi ;;
 	esac
 done
-[ -n "$version" ] || die "which kernel, 6.12 or 6.1? (--help shows the options)"
+[ -n "$version" ] || die "which kernel, such as 6.12? (--help shows the options)"
 
 need ccache gcc make flex bison bc libelf-dev libssl-dev python3
-source=$(kernel_source "$version")
+source=$(kernel_source "$version") || exit
 name=kunit-$arch-$version
 config=("--kunitconfig=$TOP/kunit")
 
@@ -56,7 +54,6 @@ case $arch in
 x86_64)
 	need qemu-system-x86
 	config+=(--arch=x86_64 "--kunitconfig=$TOP/kunit/x86_64.config")
-	args+=("--qemu_args=-smp 4 -cpu max,la57=off")	# see debug-kernels.sh
 	if [ -n "$kcsan" ]; then
 		name=kunit-x86_64-kcsan-$version
 		config+=("--kunitconfig=$TOP/kunit/kcsan.config")
@@ -70,7 +67,7 @@ arm64)
 	elsewhere arm64 aarch64-linux-gnu-
 	;;
 s390x)
-	need qemu-system-misc gcc-s390x-linux-gnu
+	need "$(row s390x)" gcc-s390x-linux-gnu
 	elsewhere s390 s390x-linux-gnu-
 	;;
 i386)
@@ -80,20 +77,14 @@ i386)
 	;;
 um)
 	[ -z "$kcsan" ] || die "--kcsan needs --arch=x86_64"
-	[ -z "$checkers$coverage" ] || [ "$version" = 6.1 ] ||
+	[ -z "$checkers" ] || [ "$version" = 6.1 ] ||
 		config+=(--kconfig_add=CONFIG_DEBUG_ATOMIC_SLEEP=y)
 	;;
 esac
-if [ -n "$coverage" ]; then
-	need busybox-static
-	[ "$arch-$version" = um-6.12 ] || die "--coverage is for user-mode Linux 6.12"
-	name+=-coverage
-	config+=("--kunitconfig=$TOP/kunit/coverage.config" --kconfig_add=CONFIG_VIRTIO_MEM_XLATE=m
-		--kconfig_add=CONFIG_VIRTIO_MEM_XLATE_KUNIT_TEST=m)
-elif [ -n "$checkers" ]; then
+if [ -n "$checkers" ]; then
 	[ "$arch" = x86_64 ] || name+=-checkers
 	config+=("--kunitconfig=$TOP/kunit/checkers.config")
-	args+=(--kernel_args=kasan_multi_shot)
+	append+=(kasan_multi_shot)
 fi
 
 # Prints a line for each suite and one for all; fails unless all passed.
@@ -130,50 +121,34 @@ kunit() {
 }
 
 run() {
-	kunit run --json="$build.json" --timeout=300 "${args[@]}" ${suite:+"$suite"}
+	kunit run --json="$build.json" --timeout=300 "${args[@]}" \
+		${append[@]+"${append[@]/#/--kernel_args=}"} ${suite:+"$suite"}
 }
 
-# User-mode Linux with a root on the host, in which init loads the suites, then
-# leaves their results and the counts of the core in /out.
-run_for_coverage() {
-	local root=$build.root
+# Not by kunit.py, which would have hardware run the kernel if it could; and the counts
+# of lines are for user space to fetch.
+run_x86_64() {
+	local rc=0
 
 	kunit build || return
-	rm -rf "$root"
-	mkdir -p "$root"/{bin,dev,proc,sys,out}
-	cp /bin/busybox "$build"/drivers/virtio_mem_xlate/{,kunit/}*.ko "$root/bin/"
-	cat >"$root/init" <<'END'
-#!/bin/busybox sh
-busybox mount -t debugfs none /sys
-busybox insmod /bin/virtio_mem_xlate.ko
-busybox insmod /bin/virtio_mem_xlate_kunit.ko
-for suite in /sys/kunit/virtio_mem_xlate_*; do
-	busybox cat $suite/results >/out/${suite##*/}.results
-done
-busybox rmmod virtio_mem_xlate_kunit virtio_mem_xlate
-busybox find /sys/gcov -name '*.gcda' -exec busybox cp {} /out \;
-busybox poweroff -f
-END
-	chmod +x "$root/init"
-	timeout 300 "$build/linux" mem=1G root=none rootfstype=hostfs "rootflags=$root" rw \
-		init=/init con0=fd:0,fd:1 con=null </dev/null >"$build/test.log" 2>&1 || :
-	[ -s "$root/out/virtio_mem_xlate.gcda" ] || die "no counts came back; see $build/test.log"
-	# Each suite's results call it the first of one.
-	awk 'BEGIN { print "KTAP version 1\n1.." ARGC - 1 }
-		/^(KTAP|1\.\.1)/ { next }
-		/^(not )?ok 1 / { sub(/ok 1/, "ok " ++n) }
-		{ print }' "$root"/out/*.results >"$build.ktap"
-	"$graft/tools/testing/kunit/kunit.py" parse --json="$build.json" "$build.ktap" >>"$log" 2>&1
+	{
+		[ -n "$kcsan" ] || { count_lines virtio_mem_xlate; count_lines range; }
+	} | boot_debug "$build" "$build/test.log" 4 ${suite:+"kunit.filter_glob=$suite"} \
+		${append[@]+"${append[@]}"} || rc=1
+	"$graft/tools/testing/kunit/kunit.py" parse --json="$build.json" "$build/test.log" \
+		>>"$log" 2>&1 || rc=1
+	return "$rc"
 }
 
-# Prints the share of lines that ran, and those that did not.  The inline
-# functions of the header are counted where their suite calls them.
+# Prints the share of lines of the core that the suites reach, and the other lines.  The
+# inline functions of the header are counted where their suite calls them.
 report_coverage() {
 	local objects=$build/drivers/virtio_mem_xlate file
 
-	cp "$build.root/out/virtio_mem_xlate.gcda" "$objects/"
-	cp "$build.root/out/range.gcda" "$objects/kunit/"
-	(cd "$build" && gcov "$objects"/{,kunit/}*.gcda >/dev/null)
+	counted virtio_mem_xlate "$build/test.log" >"$objects/virtio_mem_xlate.gcda"
+	counted range "$build/test.log" >"$objects/kunit/range.gcda"
+	[ -s "$objects/virtio_mem_xlate.gcda" ] || die "no counts of lines came back; see $build/test.log"
+	(cd "$build" && gcov "$objects/virtio_mem_xlate.gcda" "$objects/kunit/range.gcda") >/dev/null
 	for file in virtio_mem_xlate.c virtio_mem_xlate_table.h virtio_mem_xlate.h; do
 		awk -F: -v file="$file" '
 			$1 ~ /^ *[0-9]/ { ran++ }
@@ -202,11 +177,11 @@ if [ -n "$only_build" ]; then
 	exit
 fi
 status=0
-if [ -n "$coverage" ]; then run_for_coverage; else run; fi || status=$?
+if [ "$arch" = x86_64 ]; then run_x86_64; else run; fi || status=$?
 
 [ -s "$build.json" ] || { tail -n 20 "$log"; die "no tests ran; see $log"; }
 "$TOP/scripts/splat.sh" "$build/test.log" || { echo "$name: the kernel complained"; status=1; }
 grep -aE -A 2 'EXPECTATION FAILED|ASSERTION FAILED|\[(FAILED|CRASHED)\]' "$log" | head -n 60 || :
-[ -z "$coverage" ] || report_coverage
+[ "$arch$kcsan$suite" != x86_64 ] || report_coverage
 count_results || status=1
 exit "$status"

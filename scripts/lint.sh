@@ -1,18 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# lint.sh: builds against Debian's headers for 6.1 and 6.12 with W=1 and sparse,
-# then checkpatch and kernel-doc.  A warning is a failure.  About 1 minute.
+# lint.sh: builds all that is for a kernel, with W=1, by gcc with sparse and by clang,
+# against the headers of each kernel of this release, then checkpatch and kernel-doc.
+# A warning is a failure.  About 2 minutes.
 . "$(dirname "$0")/common.sh"
 
-need gcc make sparse perl python3 git cpio
+clang=$(row clang)
+need gcc make sparse perl python3 git cpio flex bison bc libelf-dev libssl-dev "clang-$clang" "lld-$clang" "llvm-$clang"
 # Here, so that what these say of installing is not taken for a warning.
-source=$(KSRC='' kernel_source 6.12)
-declare -A headers
-for version in 6.1 6.12; do
-	headers[$version]=$(kernel_headers "$version")
+source=$(KSRC='' kernel_source 6.12) || exit
+mapfile -t versions < <(row kernels)
+declare -A headers clangs
+for version in "${versions[@]}"; do
+	headers[$version]=$(kernel_headers "$version") || exit
+	clangs[$version]=$(clang_tree "$version") || exit
 done
 LOG=$CACHE/lint.log
-echo "lint: warnings of gcc, sparse, checkpatch and kernel-doc (log: $LOG)"
+echo "lint: warnings of gcc, sparse, clang, checkpatch and kernel-doc; 2 minutes (log: $LOG)"
 : >"$LOG"
 passed=0 failed=0
 
@@ -37,18 +41,26 @@ sources() {
 	(cd "$TOP" && git ls-files -co --exclude-standard "$@")
 }
 
+# What no stock kernel exports: functions of KUnit and of user-mode Linux.
+elsewhere='^(Skipping BTF generation.*|WARNING: modpost: ("\w+" \[.*_(kunit|bench)\.ko\] undefined!|suppressed .*))$'
+
+# build HEADERS MAKE-ARGUMENT...
 build() {
 	local kdir=$1 dir rc=0
 	shift
 
 	dir=$(mktemp -d)
 	sources | (cd "$TOP" && cpio -pdm --quiet "$dir")
+	echo 'long long os_nsecs(void);' >"$dir/bench/os.h"
+	set -- -s -C "$kdir" -j"$JOBS" W=1 "$@" modules
 	{
-		make -s -C "$kdir" M="$dir" W=1 C=2 \
-			CONFIG_VIRTIO_MEM_XLATE_USER_TEST=m "$@" modules &&
-			make -s -C "$kdir" M="$dir/samples" W=1 C=2 "$@" \
-				KBUILD_EXTRA_SYMBOLS="$dir/Module.symvers" modules
-	} 2>&1 | { grep -v '^Skipping BTF generation' || :; } || rc=$?
+		make M="$dir" CONFIG_VIRTIO_MEM_XLATE_USER_TEST=m "$@" &&
+			export KBUILD_EXTRA_SYMBOLS="$dir/Module.symvers" && make M="$dir/samples" "$@" &&
+			make M="$dir/kunit" KBUILD_MODPOST_WARN=1 CONFIG_VIRTIO_MEM_XLATE_KUNIT_TEST=m \
+				CONFIG_VIRTIO_MEM_XLATE_CANARY=y CONFIG_DEBUG_FS=y "$@" &&
+			make M="$dir/bench" KBUILD_MODPOST_WARN=1 CONFIG_VIRTIO_MEM_XLATE_BENCH=m \
+				CPATH="$dir/bench" "$@"
+	} 2>&1 | { grep -vE "$elsewhere" || :; } || rc=$?
 	rm -rf "$dir"
 	return "$rc"
 }
@@ -83,14 +95,16 @@ END
 undef=$(mktemp --suffix=.h)
 trap 'rm -f "$undef"' EXIT
 printf '#undef CONFIG_%s\n' DEBUG_FS TRACEPOINTS EVENT_TRACING >"$undef"
-for version in 6.1 6.12; do
-	silent "$version headers, gcc W=1, sparse" build "${headers[$version]}"
+for version in "${versions[@]}"; do
+	silent "$version headers, gcc W=1" build "${headers[$version]}"
 	silent "$version headers, no debugfs, no tracepoints" \
 		build "${headers[$version]}" KCFLAGS="-include $undef"
+	silent "$version, clang-$clang W=1, sparse" \
+		build "${clangs[$version]}" LLVM="-$clang" C=2 KBUILD_MODPOST_WARN=1
 done
 silent "checkpatch --strict" checkpatch
 silent "kernel-doc -Wall" kernel_doc
 silent "README's example is what kunit/usage.c runs" readme_example
 
-echo "lint: $passed passed, $failed failed"
+closing lint
 [ "$failed" = 0 ]
