@@ -179,7 +179,7 @@ static bool is_private(unsigned long start, unsigned long *nr_pages)
 		return false;
 	vma = find_vma(current->mm, start);
 	if (vma && vma->vm_start <= start) {
-		private = is_cow_mapping(vma->vm_flags);
+		private = (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
 		*nr_pages = min(*nr_pages, (vma->vm_end - start) >> PAGE_SHIFT);
 	}
 	mmap_read_unlock(current->mm);
