@@ -244,8 +244,17 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return 0;
 	case VHOST_SET_MEM_TABLE:
 		return set_mem_table(end, argp);
+	case VHOST_GET_VRING_BASE:
+	case VHOST_SET_VRING_KICK:
+	case VHOST_SET_VRING_CALL:
+	case VHOST_SET_VRING_ERR:
+	case VHOST_SET_VRING_NUM:
+	case VHOST_SET_VRING_BASE:
+	case VHOST_SET_VRING_ADDR:
+	case VHOST_NET_SET_BACKEND:
+		return vring_ioctl(end, cmd, argp);
 	}
-	return vring_ioctl(end, cmd, argp);
+	return -ENOTTY;
 }
 
 /* An end of a cable that has one free, or of a new one. */
