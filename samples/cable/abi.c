@@ -15,6 +15,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -275,6 +276,7 @@ static struct end *end_find(void)
 		kvfree(cable);
 		return NULL;
 	}
+	wake_up_process(cable->worker->task);	/* since 6.14 the caller's part; before, nothing */
 	for (i = 0; i < 2; i++) {
 		lane_init(&cable->lanes[i], cable->worker);
 		mutex_init(&cable->ends[i].lock);
