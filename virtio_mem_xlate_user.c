@@ -40,6 +40,11 @@
 /* As many contiguous pages are worth a piece of their own. */
 #define LONG_RUN	((unsigned long)SZ_2M >> PAGE_SHIFT)
 
+/* The filesystem of KVM's guest_memfd, which 6.1 and 6.12 have no name for. */
+#ifndef GUEST_MEMFD_MAGIC
+#define GUEST_MEMFD_MAGIC	0x474d454d
+#endif
+
 /* Contiguous in the kernel: part of the direct map, or an area of vmap(). */
 struct piece {
 	void *kva;
@@ -118,24 +123,26 @@ static void uncharge(struct virtio_mem_xlate_user_stretch *stretch)
  */
 
 /*
- * A filesystem that writes back learns of writes by page faults only, and what
- * is pinned is written without one.  6.12's gup refuses such pages, 6.1's does
- * not.  The page is judged, not the mapping, which may change under our eyes.
+ * A filesystem that writes back learns of writes by page faults, and a pinned page
+ * is written without one.  Since 6.12 gup refuses such pages, 6.1's does not.  shmem
+ * and guest_memfd write nothing back.  The check takes the page, not the mapping,
+ * which another thread may change meanwhile.
  */
 static bool is_writable_unnoticed(struct page *page)
 {
 	struct address_space *mapping;
-	bool shmem;
+	bool memory;
 
 	if (PageAnon(page) || PageHuge(page))
 		return true;
 	/* A truncated page's mapping, its inode and superblock are freed by RCU. */
 	rcu_read_lock();
 	mapping = folio_mapping(page_folio(page));
-	shmem = !mapping || (S_ISREG(mapping->host->i_mode) &&
-			     mapping->host->i_sb->s_magic == TMPFS_MAGIC);
+	memory = !mapping || (S_ISREG(mapping->host->i_mode) &&
+			      (mapping->host->i_sb->s_magic == TMPFS_MAGIC ||
+			       mapping->host->i_sb->s_magic == GUEST_MEMFD_MAGIC));
 	rcu_read_unlock();
-	return shmem;
+	return memory;
 }
 
 static bool are_writable_unnoticed(struct page **pages, unsigned long nr_pages)
@@ -179,7 +186,7 @@ static bool is_private(unsigned long start, unsigned long *nr_pages)
 		return false;
 	vma = find_vma(current->mm, start);
 	if (vma && vma->vm_start <= start) {
-		private = is_cow_mapping(vma->vm_flags);
+		private = (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
 		*nr_pages = min(*nr_pages, (vma->vm_end - start) >> PAGE_SHIFT);
 	}
 	mmap_read_unlock(current->mm);

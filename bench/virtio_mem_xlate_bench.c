@@ -10,6 +10,7 @@
 #include <linux/err.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include <linux/mmzone.h>
 #include <linux/module.h>
 #include <linux/reboot.h>
 #include <linux/sort.h>
@@ -550,10 +551,17 @@ static int bench_descs(unsigned int n, struct work *work)
  * Loading, memory and updates.
  */
 
+/* NR_FREE_PAGES leaves out the free pages that each processor keeps. */
 static u64 bytes_held(void)
 {
-	drain_all_pages(NULL);	/* a processor's own free pages are not counted as free */
-	return (totalram_pages() - global_zone_page_state(NR_FREE_PAGES)) * PAGE_SIZE;
+	unsigned long free = global_zone_page_state(NR_FREE_PAGES);
+	struct zone *zone;
+	int cpu;
+
+	for_each_populated_zone(zone)
+		for_each_online_cpu(cpu)
+			free += per_cpu_ptr(zone->per_cpu_pageset, cpu)->count;
+	return (totalram_pages() - free) * PAGE_SIZE;
 }
 
 /* User-mode Linux pays the host for each page that is new to it.  Has it pay for all. */

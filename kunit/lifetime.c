@@ -6,8 +6,8 @@
 #include <linux/completion.h>
 #include <linux/cpu.h>
 #include <linux/delay.h>
-#include <linux/hrtimer.h>
 #include <linux/interrupt.h>
+#include <linux/irq_work.h>
 #include <linux/kthread.h>
 #include <linux/moduleparam.h>
 #include <linux/random.h>
@@ -366,7 +366,7 @@ static void many_contexts(struct kunit *test)
 /* What runs in an interrupt: a whole view, then the last reference. */
 struct interrupt {
 	struct virtio_mem_xlate *xlate;
-	struct hrtimer timer;
+	struct irq_work work;
 	struct tasklet_struct tasklet;
 	struct completion done;
 	bool in_hardirq, in_softirq;
@@ -388,10 +388,9 @@ static void interrupt_handle(struct interrupt *irq)
 	complete(&irq->done);
 }
 
-static enum hrtimer_restart interrupt_timer(struct hrtimer *timer)
+static void interrupt_work(struct irq_work *work)
 {
-	interrupt_handle(container_of(timer, struct interrupt, timer));
-	return HRTIMER_NORESTART;
+	interrupt_handle(container_of(work, struct interrupt, work));
 }
 
 static void interrupt_tasklet(struct tasklet_struct *tasklet)
@@ -401,9 +400,8 @@ static void interrupt_tasklet(struct tasklet_struct *tasklet)
 
 static void interrupt_hardirq(struct interrupt *irq)
 {
-	hrtimer_init(&irq->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
-	irq->timer.function = interrupt_timer;
-	hrtimer_start(&irq->timer, ms_to_ktime(1), HRTIMER_MODE_REL_HARD);
+	irq->work = IRQ_WORK_INIT_HARD(interrupt_work);
+	irq_work_queue(&irq->work);
 }
 
 static void interrupt_softirq(struct interrupt *irq)
@@ -428,14 +426,16 @@ static void interrupt_desc(const struct interrupt_case *c, char *desc)
 
 KUNIT_ARRAY_PARAM(interrupt, interrupt_cases, interrupt_desc);
 
+/* The interrupt drops @xlate, a reference. */
 static void interrupt_run(struct kunit *test, struct interrupt *irq, struct virtio_mem_xlate *xlate)
 {
 	const struct interrupt_case *c = test->param_value;
 
 	init_completion(&irq->done);
-	irq->xlate = virtio_mem_xlate_get(xlate);
+	irq->xlate = xlate;
 	c->raise(irq);
 	wait_for_completion(&irq->done);
+	irq_work_sync(&irq->work);	/* completed, the work still clears its flags */
 	KUNIT_EXPECT_EQ(test, irq->in_hardirq, c->hardirq);
 	KUNIT_EXPECT_TRUE(test, irq->in_softirq || c->hardirq);	/* which may interrupt one */
 }
@@ -452,7 +452,7 @@ static void view_in_interrupt(struct kunit *test)
 		struct virtio_mem_xlate_view view;	/* may be what is interrupted */
 
 		virtio_mem_xlate_read_lock(xlate, &view);
-		interrupt_run(test, irq, xlate);
+		interrupt_run(test, irq, virtio_mem_xlate_get(xlate));
 		virtio_mem_xlate_read_unlock(&view);
 		KUNIT_EXPECT_EQ(test, irq->err, 0);
 		KUNIT_EXPECT_TRUE(test, is_pattern(irq->bytes, GPA, SIZE));
@@ -474,10 +474,7 @@ static void last_reference_in_interrupt(struct kunit *test)
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, xlate);
 		virtio_mem_xlate_get(xlate);
 		virtio_mem_xlate_unregister(xlate);
-		init_completion(&irq->done);
-		irq->xlate = xlate;
-		((const struct interrupt_case *)test->param_value)->raise(irq);
-		wait_for_completion(&irq->done);
+		interrupt_run(test, irq, xlate);
 		KUNIT_EXPECT_EQ(test, irq->err, -EFAULT);
 	}
 }

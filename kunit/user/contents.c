@@ -82,6 +82,71 @@ static void contents_memfd(void)
 	close(fd);
 }
 
+/* What the headers of older kernels lack. */
+#ifndef KVM_CREATE_GUEST_MEMFD
+#define KVM_CREATE_GUEST_MEMFD	_IOWR(KVMIO, 0xd4, struct kvm_create_guest_memfd)
+struct kvm_create_guest_memfd {
+	__u64 size;
+	__u64 flags;
+	__u64 reserved[6];
+};
+#endif
+#ifndef KVM_CAP_GUEST_MEMFD_FLAGS
+#define KVM_CAP_GUEST_MEMFD_FLAGS	244
+#endif
+#ifndef GUEST_MEMFD_FLAG_MMAP
+#define GUEST_MEMFD_FLAG_MMAP		(1ULL << 0)
+#endif
+#ifndef GUEST_MEMFD_FLAG_INIT_SHARED
+#define GUEST_MEMFD_FLAG_INIT_SHARED	(1ULL << 1)
+#endif
+
+/* Memory of KVM that a guest and the process share.  Skips the test if there is none. */
+static int new_guest_memfd(size_t size)
+{
+	struct kvm_create_guest_memfd req = {
+		.size = size, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
+	};
+	int kvm = open("/dev/kvm", O_RDWR), vm, supported, fd;
+
+	if (kvm < 0)
+		skip("no KVM, so no guest_memfd");
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	CHECK(vm >= 0);
+	supported = ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_FLAGS);
+	if (supported < 0 || req.flags & ~(__u64)supported)
+		skip("no guest_memfd that can be mapped");
+	fd = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &req);
+	CHECK(fd >= 0);
+	close(vm);
+	close(kvm);
+	return fd;
+}
+
+static void contents_guest_memfd(void)
+{
+	size_t size = 64 * PAGE;
+	int fd = new_guest_memfd(size), id = create(0);
+	char *mem = map(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	struct kvm_region region = {
+		.guest_phys_addr = GIB, .memory_size = size, .userspace_addr = (uintptr_t)mem,
+	};
+	char byte = 'd';
+
+	CHECK(id > 0);
+	fill(mem, size, 1);
+	CHECK_EQ(set_kvm(id, &region, 1), 0);
+	CHECK(guest_is_filled(id, GIB, size, 1));
+	CHECK_EQ(copy_to(id, GIB + size - 1, &byte, 1), 0);
+	CHECK_EQ(mem[size - 1], 'd');
+	mem[PAGE] = 'p';
+	CHECK_EQ(copy_from(id, GIB + PAGE, &byte, 1), 0);
+	CHECK_EQ(byte, 'p');
+	CHECK_EQ(undo(id), 0);
+	close(fd);
+	check_all_ways(mem, size);
+}
+
 static void contents_hugetlb(void)
 {
 	int fd;
@@ -346,6 +411,7 @@ const struct test contents_tests[] = {
 	{ "contents: anonymous memory", contents_anon },
 	{ "contents: transparent huge pages", contents_thp },
 	{ "contents: memfd, shared and private", contents_memfd },
+	{ "contents: guest_memfd", contents_guest_memfd },
 	{ "contents: hugetlb, shared and private", contents_hugetlb },
 	{ "contents: pieces, huge and small", contents_pieces },
 	{ "contents: read-only", contents_read_only },

@@ -385,7 +385,7 @@ static struct test_page *test_page_new(unsigned long of)
 		kfree(page);
 		return NULL;
 	}
-	file = of == TEST_MMAP_OF_NONE ? NULL : fget(of - TEST_MMAP_OF(0));
+	file = of < TEST_MMAP_OF(0) ? NULL : fget(of - TEST_MMAP_OF(0));
 	if (file) {
 		page->mapping.host = file_inode(file);
 		page->mapping.a_ops = &test_page_aops;
@@ -409,7 +409,11 @@ static int test_mmap(struct file *file, struct vm_area_struct *vma)
 	page = test_page_new(vma->vm_pgoff);
 	if (!page)
 		return -ENOMEM;
-	err = vm_insert_page(vma, vma->vm_start, page->page);
+	if (vma->vm_pgoff == TEST_MMAP_PFN)
+		err = remap_pfn_range(vma, vma->vm_start, page_to_pfn(page->page), PAGE_SIZE,
+				      vma->vm_page_prot);
+	else
+		err = vm_insert_page(vma, vma->vm_start, page->page);
 	if (err) {
 		test_page_free(page);
 		return err;

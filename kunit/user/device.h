@@ -76,6 +76,7 @@ struct test_gpa {
 /* What mmap() of it gives, by the offset in pages: one page, or nothing. */
 #define TEST_MMAP_SLOW		0	/* the lock until killed, and an error */
 #define TEST_MMAP_OF_NONE	1	/* of no file */
-#define TEST_MMAP_OF(fd)	(2 + (fd))	/* as a page cache might have it */
+#define TEST_MMAP_PFN		2	/* as device memory: mapped by its number only */
+#define TEST_MMAP_OF(fd)	(3 + (fd))	/* as a page cache might have it */
 
 #endif /* _VIRTIO_MEM_XLATE_USER_TEST_H */

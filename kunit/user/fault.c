@@ -8,9 +8,9 @@ static char *mem, *more, *untouched, *huge;
 static int table;
 
 static struct kvm_region kvm_regions[3];
-static struct {
+static union {
 	struct vhost_memory head;
-	struct vhost_memory_region regions[2];
+	char room[sizeof(struct vhost_memory) + 2 * sizeof(struct vhost_memory_region)];
 } vhost_memory;
 
 /* Returns an id to be undone, 0, or -errno. */
@@ -147,10 +147,10 @@ static void fault_all(void)
 		.userspace_addr = (uintptr_t)more, .flags = KVM_MEM_READONLY,
 	};
 	vhost_memory.head.nregions = 2;
-	vhost_memory.regions[0] = (struct vhost_memory_region){
+	vhost_memory.head.regions[0] = (struct vhost_memory_region){
 		.memory_size = SIZE, .userspace_addr = (uintptr_t)mem,
 	};
-	vhost_memory.regions[1] = (struct vhost_memory_region){
+	vhost_memory.head.regions[1] = (struct vhost_memory_region){
 		.guest_phys_addr = GIB, .memory_size = SIZE, .userspace_addr = (uintptr_t)more,
 	};
 	table = create(0);

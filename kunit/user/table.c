@@ -16,15 +16,15 @@ static struct kvm_region region(__u64 gpa, void *mem, size_t size)
 static int set_vhost(int id, const struct kvm_region *regions, unsigned int nr,
 		     unsigned int padding)
 {
-	struct {
+	union {
 		struct vhost_memory head;
-		struct vhost_memory_region regions[MAX];
+		char room[sizeof(struct vhost_memory) + MAX * sizeof(struct vhost_memory_region)];
 	} memory = { .head = { .nregions = nr, .padding = padding } };
 	struct test_set req = { .id = id, .vhost = (uintptr_t)&memory };
 	unsigned int i;
 
 	for (i = 0; i < nr && i < MAX; i++)
-		memory.regions[i] = (struct vhost_memory_region){
+		memory.head.regions[i] = (struct vhost_memory_region){
 			.guest_phys_addr = regions[i].guest_phys_addr,
 			.memory_size = regions[i].memory_size,
 			.userspace_addr = regions[i].userspace_addr,

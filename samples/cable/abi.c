@@ -15,6 +15,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -244,8 +245,17 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return 0;
 	case VHOST_SET_MEM_TABLE:
 		return set_mem_table(end, argp);
+	case VHOST_GET_VRING_BASE:
+	case VHOST_SET_VRING_KICK:
+	case VHOST_SET_VRING_CALL:
+	case VHOST_SET_VRING_ERR:
+	case VHOST_SET_VRING_NUM:
+	case VHOST_SET_VRING_BASE:
+	case VHOST_SET_VRING_ADDR:
+	case VHOST_NET_SET_BACKEND:
+		return vring_ioctl(end, cmd, argp);
 	}
-	return vring_ioctl(end, cmd, argp);
+	return -ENOTTY;
 }
 
 /* An end of a cable that has one free, or of a new one. */
@@ -266,6 +276,7 @@ static struct end *end_find(void)
 		kvfree(cable);
 		return NULL;
 	}
+	wake_up_process(cable->worker->task);	/* since 6.14 the caller's part; before, nothing */
 	for (i = 0; i < 2; i++) {
 		lane_init(&cable->lanes[i], cable->worker);
 		mutex_init(&cable->ends[i].lock);

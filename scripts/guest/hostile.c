@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
@@ -733,6 +734,35 @@ static int try_good(void)
 	return !good;
 }
 
+#ifndef VHOST_GET_FEATURES_ARRAY
+#define VHOST_GET_FEATURES_ARRAY	_IOR(VHOST_VIRTIO, 0x83, uint64_t)
+#define VHOST_SET_FEATURES_ARRAY	_IOW(VHOST_VIRTIO, 0x83, uint64_t)
+#endif
+
+/* A VMM tries newer ioctls first and falls back on ENOTTY, whatever the argument holds. */
+static int try_unknown(void)
+{
+	static const unsigned int unknown[] = {
+		VHOST_GET_FEATURES_ARRAY, VHOST_SET_FEATURES_ARRAY, VHOST_SET_VRING_ENDIAN,
+		_IOWR(VHOST_VIRTIO, 0xff, uint64_t), _IO(VHOST_VIRTIO, 0xff),
+	};
+	uint64_t argument[2] = {}, counts[] = { 0, 1, 2, UINT64_MAX };
+	bool good = true;
+	size_t i, n;
+
+	for (i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+		for (n = 0; n < sizeof(counts) / sizeof(counts[0]); n++) {
+			argument[0] = counts[n];
+			good &= ioctl(us.fd, unknown[i], argument) == -1 && errno == ENOTTY &&
+				argument[0] == counts[n];
+		}
+		good &= ioctl(us.fd, unknown[i], NULL) == -1 && errno == ENOTTY;
+	}
+	printf("%s  hostile: unknown ioctls, such as for arrays of features: ENOTTY\n",
+	       good ? "ok    " : "not ok");
+	return !good;
+}
+
 /* A new one gets the lowest number that is free: of some in a row, the last tells. */
 static int count_eventfds(void)
 {
@@ -776,8 +806,10 @@ int main(int argc, char **argv)
 	rings_alloc(&us);
 	buf = page(&us);
 	buf2 = page(&us);
-	if (!pci)
+	if (!pci) {
+		failed += try_unknown();
 		failed += try_good();
+	}
 	for (i = 0; i < sizeof(chains) / sizeof(chains[0]); i++) {
 		if (!pci && chains[i].make == rom_buffer)	/* vhost's table has none */
 			continue;
