@@ -4,13 +4,18 @@
 # those that kunit.sh builds.  Software emulation, 2 CPUs; KVM is not used.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+# What a stock kernel takes to build for and to boot.
+need_stock() {
+	need gcc make kmod libelf-dev pahole qemu-system-x86 busybox-static cpio xz-utils "$@"
+}
+
 # build_modules VERSION: prints a folder where virtio_mem_xlate.ko and
 # samples/*.ko have been built for VERSION, from a copy of the work tree, and the
 # module that tests user memory.
 build_modules() {
 	local release headers dir log f
 
-	need gcc make kmod
+	need_stock
 	release=$(kernel_release "$1") && headers=$(kernel_headers "$1") || exit
 	dir=$CACHE/build-$release
 	log=$CACHE/build-$release.log
@@ -63,7 +68,7 @@ boot() {
 	local version=$1 root=$2 log=$3 seconds=$4
 	shift 4
 
-	need qemu-system-x86 busybox-static cpio kmod xz-utils
+	need_stock
 	guest_root "$root"
 	# shellcheck disable=SC2086 # a list of names
 	stock_modules "$version" "$root" \

@@ -9,7 +9,7 @@
 # What the steps need, so that who is not root is told once.
 frama_c=$(row frama-c || :)
 # shellcheck disable=SC2046 # lists
-need gcc make perl python3 git kmod cpio xz-utils bc bison flex libelf-dev libssl-dev binutils \
+need gcc make perl python3 git kmod cpio xz-utils bc bison flex libelf-dev libssl-dev pahole binutils \
 	ccache sparse lcov qemu-system-x86 busybox-static gcc-aarch64-linux-gnu gnuplot-nox libc6-dev \
 	e2fsprogs "lib32gcc-$(row gcc)-dev" libc6-dev-i386 qemu-user \
 	$(row clang | sed 's/.*/clang-& lld-& llvm-& libclang-rt-&-dev/') \

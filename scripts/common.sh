@@ -186,6 +186,7 @@ kernel_release() {
 unpack_headers() {
 	local release=$1 dir=$2 kernels=("${@:3:$#-3}") tmp=${*: -1} kernel packages=()
 
+	need libelf-dev pahole	# for objtool and BTF, the tools that come along
 	for kernel in "${kernels[@]}"; do
 		mapfile -t -O "${#packages[@]}" packages < \
 			<(needs "$release" "linux-headers-$kernel" 'linux-(headers|kbuild)-.*' | sort -u)

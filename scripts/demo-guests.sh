@@ -9,7 +9,7 @@ version=$(row stock | head -n 1)
 log=${LOG:-$CACHE/demo-guests.log}
 echo "demo-guests: two stock guests on a cable, in an emulated host; 15 minutes if the machine" \
 	"is idle (log: $log)"
-need qemu-system-x86 busybox-static gcc libc6-dev cpio kmod xz-utils
+need_stock libc6-dev
 
 # The kernel of the guests: small, with what a cloud gives, as it is.
 cloud=$(kernel_image "$version" cloud-amd64) || exit

@@ -13,6 +13,7 @@ hostile=${HOSTILE:-$TOP/samples/hostile-ranges.txt}
 echo "demo: builds for the stock kernel $version, boots it in QEMU, makes traffic; 1 minute," \
 	"3 on a new machine (log: $log)"
 
+need_stock
 built=$(build_modules "$version") || exit
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT

@@ -33,7 +33,7 @@ if [ ${#names[@]} = 0 ] && [ -n "$quick" ]; then
 	names=(contents refuse life limit leaks stall table faults)
 fi
 
-need gcc libc6-dev e2fsprogs
+need_stock libc6-dev e2fsprogs
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
