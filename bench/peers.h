@@ -314,8 +314,11 @@ static int make_regions(struct peers *peers, const struct virtio_mem_xlate_slot 
 
 static int make_sorted(struct peers *peers, const struct virtio_mem_xlate_slot *slots)
 {
-	peers->slots = kvmemdup(slots, peers->nr_slots * sizeof(*slots), GFP_KERNEL);
-	return peers->slots ? 0 : -ENOMEM;
+	peers->slots = kvmalloc_array(peers->nr_slots, sizeof(*slots), GFP_KERNEL);
+	if (!peers->slots)
+		return -ENOMEM;
+	memcpy(peers->slots, slots, peers->nr_slots * sizeof(*slots));
+	return 0;
 }
 
 static void peers_init(struct peers *peers, unsigned int nr_slots)

@@ -567,15 +567,16 @@ static u64 bytes_held(void)
 /* User-mode Linux pays the host for each page that is new to it.  Has it pay for all. */
 static void touch_memory(void)
 {
+	unsigned int order = get_order(SZ_4M);	/* the largest on each kernel */
 	struct page *page, *next;
 	LIST_HEAD(pages);
 
-	while ((page = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, MAX_PAGE_ORDER))) {
-		memset(page_address(page), 1, PAGE_SIZE << MAX_PAGE_ORDER);
+	while ((page = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, order))) {
+		memset(page_address(page), 1, PAGE_SIZE << order);
 		list_add(&page->lru, &pages);
 	}
 	list_for_each_entry_safe(page, next, &pages, lru)
-		__free_pages(page, MAX_PAGE_ORDER);
+		__free_pages(page, order);
 }
 
 typedef int make_fn(struct peers *peers, const struct virtio_mem_xlate_slot *slots);

@@ -412,7 +412,7 @@ static void remove_all_then_add(struct kunit *test)
 /* The removed slot is still in the array; it must be in nobody's way. */
 static void add_over_a_removed_slot(struct kunit *test)
 {
-	static const struct virtio_mem_xlate_slot moved[] = {
+	const struct virtio_mem_xlate_slot moved[] = {
 		SLOT(0x5000, 0x1000, 0x905000, R), base[1], base[2],
 	}, grown[] = {
 		SLOT(0x5000, 0x2000, 0x605000, R), base[1], base[2],
