@@ -168,10 +168,15 @@ static void translate_desc(const struct translate_case *c, char *desc)
 
 KUNIT_ARRAY_PARAM(translate, translate_cases, translate_desc);
 
-/* The cases of just this access, in a loop: parameter generators differ between kernels. */
-#define for_each_case_of(c, _access)						\
-	for (c = translate_cases; c < translate_cases + ARRAY_SIZE(translate_cases); c++) \
-		if (c->access == (_access))
+/* The case of just this access after @c, the first after NULL: parameter generators differ. */
+static const struct translate_case *next_case_of(const struct translate_case *c,
+						 unsigned int access)
+{
+	for (c = c ? c + 1 : translate_cases; c < translate_cases + ARRAY_SIZE(translate_cases); c++)
+		if (c->access == access)
+			return c;
+	return NULL;
+}
 
 static struct virtio_driver_range case_range(const struct translate_case *c)
 {
@@ -286,7 +291,7 @@ static void copy_from_moves_bytes(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, dst && want);
 	if (!dst || !want)
 		return;
-	for_each_case_of(c, R) {
+	for (c = next_case_of(NULL, R); c; c = next_case_of(c, R)) {
 		memset(dst, POISON, COPY_MAX);
 		memset(want, POISON, COPY_MAX);
 		if (!c->err)
@@ -310,7 +315,7 @@ static void copy_to_moves_bytes(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, src);
 	if (!src)
 		return;
-	for_each_case_of(c, W) {
+	for (c = next_case_of(NULL, W); c; c = next_case_of(c, W)) {
 		seed += COPY_MAX;	/* not the bytes of the case before */
 		fill_pattern(src, seed, COPY_MAX);
 		for (i = 0; !c->err && i < c->len; i++)

@@ -134,6 +134,8 @@ boot_debug() {
 # where counted() takes them.
 count_lines() {
 	cat <<END
+# No message of the kernel's between the lines.
+dmesg -n 1
 for file in \$(find /sys/kernel/debug/gcov -name '$1.gcda'); do
 	echo "COUNTS OF $1"
 	base64 \$file
@@ -144,7 +146,7 @@ END
 
 # counted OBJECT LOG: prints the counts of OBJECT that count_lines() has written to LOG.
 counted() {
-	sed -n "/^COUNTS OF $1\$/,/^END OF COUNTS/p" "$2" | sed '1d;$d' | base64 -di
+	sed -n "/^COUNTS OF $1\$/,/^END OF COUNTS/p" "$2" | grep -xE '[A-Za-z0-9+/]+=*' | base64 -d
 }
 
 # user_test OUT: builds the program that tests user memory.

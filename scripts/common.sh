@@ -235,6 +235,8 @@ END
 	{ "${@:2}" allnoconfig && "${@:2}" modules_prepare; } >"$CACHE/clang.log" 2>&1 || return
 	touch "$1/Module.symvers"
 	rm "$1.config"
+	# Its Makefile has the name of the folder, which once() changes.
+	sed -i "s,$1,${1%.*},g" "$1/Makefile"
 }
 
 # clang_tree VERSION: prints such a tree for the kernel VERSION.

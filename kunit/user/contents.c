@@ -95,10 +95,10 @@ struct kvm_create_guest_memfd {
 #define KVM_CAP_GUEST_MEMFD_FLAGS	244
 #endif
 #ifndef GUEST_MEMFD_FLAG_MMAP
-#define GUEST_MEMFD_FLAG_MMAP		(1ULL << 0)
+#define GUEST_MEMFD_FLAG_MMAP		0x1ULL
 #endif
 #ifndef GUEST_MEMFD_FLAG_INIT_SHARED
-#define GUEST_MEMFD_FLAG_INIT_SHARED	(1ULL << 1)
+#define GUEST_MEMFD_FLAG_INIT_SHARED	0x2ULL
 #endif
 
 /* Memory of KVM that a guest and the process share.  Skips the test if there is none. */
