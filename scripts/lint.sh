@@ -60,7 +60,7 @@ build() {
 			make M="$dir/kunit" KBUILD_MODPOST_WARN=1 CONFIG_VIRTIO_MEM_XLATE_KUNIT_TEST=m \
 				CONFIG_VIRTIO_MEM_XLATE_CANARY=y CONFIG_DEBUG_FS=y "$@" &&
 			make M="$dir/bench" KBUILD_MODPOST_WARN=1 CONFIG_VIRTIO_MEM_XLATE_BENCH=m \
-				CPATH="$dir/bench" "$@"
+				CPATH="$dir/bench" CF="-I$dir/bench" "$@"
 	} 2>&1 | { grep -vE "$elsewhere" || :; } || rc=$?
 	rm -rf "$dir"
 	return "$rc"
