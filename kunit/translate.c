@@ -172,7 +172,9 @@ KUNIT_ARRAY_PARAM(translate, translate_cases, translate_desc);
 static const struct translate_case *next_case_of(const struct translate_case *c,
 						 unsigned int access)
 {
-	for (c = c ? c + 1 : translate_cases; c < translate_cases + ARRAY_SIZE(translate_cases); c++)
+	const struct translate_case *end = translate_cases + ARRAY_SIZE(translate_cases);
+
+	for (c = c ? c + 1 : translate_cases; c < end; c++)
 		if (c->access == access)
 			return c;
 	return NULL;

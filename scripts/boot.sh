@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# boot.sh: sourced by what boots kernels in QEMU: stock ones of the distribution, and
-# those that kunit.sh builds.  Software emulation, 2 CPUs; KVM is not used.
+# boot.sh: sourced by the scripts that boot kernels in QEMU: stock ones of the distribution,
+# and those that kunit.sh builds.  Software emulation, 2 CPUs; KVM is not used.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-# What a stock kernel takes to build for and to boot.
+# The packages with which modules are built for a stock kernel, and it is booted.
 need_stock() {
 	need gcc make kmod libelf-dev pahole qemu-system-x86 busybox-static cpio xz-utils "$@"
 }
@@ -42,7 +42,6 @@ stock_modules() {
 	shift 2
 
 	image=$(kernel_image "$version") && release=$(kernel_release "$version") || exit
-	[ -e "$image/lib/modules/$release/modules.dep" ] || /sbin/depmod -b "$image" "$release"
 	mkdir -p "$root/lib"
 	: >"$root/modules"
 	# "builtin NAME" or "insmod FILE"

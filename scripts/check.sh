@@ -2,15 +2,24 @@
 # SPDX-License-Identifier: GPL-2.0
 # check.sh [--all]: every check that belongs to `make check`, or to `make check-all`.
 # A step passes what it counts and fails if it ends in any other way, unless it says that
-# it was skipped.  The slow ones of check-all keep one processor busy each: so many run at
-# a time.  Those on new machines are parts of their own: PART=here|RELEASE chooses one.
+# it was skipped.  The slow steps of check-all keep one processor busy each; as many run at a
+# time as there are processors.  check-all has a part for this machine, and one for a clean
+# root of each release; PART=here|RELEASE chooses one.
 . "$(dirname "$0")/common.sh"
 
-# What the steps need, so that who is not root is told once.
+case ${1:-}:${PART:-} in
+--all:here | --all: | :) ;;
+--all:*) row release "$PART" >/dev/null && exec "$TOP/scripts/fresh.sh" "$PART" ;;
+*) die "PART= is for check-all" ;;
+esac
+[ "${1:-}${PART:-}" != --all ] || [ "$(id -u)" = 0 ] ||
+	die "only root can make clean roots; PART=here runs the rest of check-all"
+
+# The packages of all steps, so that a user other than root is told them once.
 frama_c=$(row frama-c || :)
 # shellcheck disable=SC2046 # lists
 need gcc make perl python3 git kmod cpio xz-utils bc bison flex libelf-dev libssl-dev pahole binutils \
-	ccache sparse lcov qemu-system-x86 busybox-static gcc-aarch64-linux-gnu gnuplot-nox libc6-dev \
+	ccache sparse qemu-system-x86 busybox-static gcc-aarch64-linux-gnu gnuplot-nox libc6-dev \
 	e2fsprogs "lib32gcc-$(row gcc)-dev" libc6-dev-i386 qemu-user \
 	$(row clang | sed 's/.*/clang-& lld-& llvm-& libclang-rt-&-dev/') \
 	$([ "$frama_c" = - ] || echo "$frama_c" why3 cvc4 z3) spin
@@ -37,16 +46,11 @@ if [ "${1:-}" = --all ]; then
 		"kunit.sh --arch=s390x 6.12" "kunit.sh --arch=arm64 6.12" "kunit.sh --arch=i386 6.12"
 		"kernels.sh --all-releases" "../proof/fuzz.sh --short" "install.sh" "htmldocs.sh"
 	)
-	fresh=()
-	for release in $(awk '$1 && $1 != "release" { print $1 }' <<<"$RELEASES"); do
-		fresh+=("fresh.sh $release")
-	done
-	case ${PART:-} in
-	here) ;;
-	?*) row release "$PART" >/dev/null || die "PART=$PART is neither here nor a release"
-		steps=("fresh.sh $PART") slow=() minutes=50 ;;
-	*) steps+=("${fresh[@]}") minutes=$((minutes + 50 * ${#fresh[@]})) ;;
-	esac
+	if [ -z "${PART:-}" ]; then
+		mapfile -t fresh < <(releases)
+		steps+=("${fresh[@]/#/fresh.sh }")
+		minutes=$((minutes + 50 * ${#fresh[@]}))
+	fi
 else
 	steps+=("../proof/run.sh --short" "${stock[@]/#/user.sh --quick }")
 fi

@@ -7,11 +7,10 @@
 # So, too, that what is shown of a running system costs a good lookup nothing.
 . "$(dirname "$0")/common.sh"
 
-need gcc make git cpio flex bison bc libelf-dev libssl-dev binutils gcc-aarch64-linux-gnu
+need gcc make git cpio flex bison bc libelf-dev libssl-dev pahole xz-utils binutils gcc-aarch64-linux-gnu
 LOG=$CACHE/clamp.log
 echo "clamp: masks in the object code, x86-64 and arm64; 2 minutes when new (log: $LOG)"
 : >"$LOG"
-passed=0 failed=0
 
 prepare_arm64() {
 	make -s -C "$source" O="$1" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- allnoconfig &&

@@ -23,8 +23,6 @@ skip() {
 	exit "$SKIPPED"
 }
 
-row release >/dev/null ||
-	die "scripts/releases.sh has no row for this release, $RELEASE: add one"
 
 installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -67,38 +65,42 @@ once() {
 
 # mirror ARCHIVE: prints where the machine's own apt finds ARCHIVE, such as debian.
 mirror() {
-	apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' |
+	apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' "Origin: $ORIGIN" |
 		awk -v name="/$1/" -v url="$MIRROR/$1/" '
 			substr($0, length($0) - length(name) + 1) == name { url = $0 }
 			END { print url }'
 }
 
-# Makes a state for apt in folder $2 that knows the archive of release $1 alone, and
-# fetches its lists.
+# Makes a state for apt in folder $2 that knows the archive of release $1 alone.
 apt_state() {
 	local suite url
 
 	mkdir -p "$2"/{lists,cache/archives}/partial
 	row archive "$1" | while read -r suite; do
 		url=$(mirror "${suite%%/*}")
-		echo "deb ${KEYRING:+[signed-by=$KEYRING]} $url ${suite#*/} main"
+		echo "deb [signed-by=$KEYRING] $url ${suite#*/} main"
 	done >"$2/sources.list"
-	cat >"$2/apt.conf" <<END
-Dir::Etc::sourcelist "$2/sources.list";
-Dir::Etc::sourceparts "/dev/null";
-Dir::Etc::preferences "/dev/null";
-Dir::Etc::preferencesparts "/dev/null";
-Dir::State::lists "$2/lists";
-Dir::State::status "/dev/null";
-Dir::Cache "$2/cache";
-APT::Sandbox::User "";
-Debug::NoLocking "true";
-END
-	APT_CONFIG=$2/apt.conf apt-get -qq -o APT::Update::Error-Mode=any update >"$2/log" 2>&1
 }
 
-# archive RELEASE COMMAND...: runs COMMAND, of apt, on the archive of RELEASE.  The
-# machine's own sources stay as they are.  Lists are fetched once a day.
+# on_state FOLDER COMMAND ARG...: runs COMMAND, of apt, on such a state.
+on_state() {
+	"$2" -qq -o Dir::Etc::sourcelist="$1/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
+		-o Dir::State::lists="$1/lists" -o Dir::State::status=/dev/null -o Dir::Cache="$1/cache" \
+		-o APT::Default-Release= -o APT::Sandbox::User= -o Debug::NoLocking=1 "${@:3}"
+}
+
+# unreachable RELEASE LOG: ends the script.  What another release has may be skipped if the
+# network is why it cannot be had.
+unreachable() {
+	[ "$1" = "$RELEASE" ] ||
+		! grep -qE 'Could not (resolve|connect)|Temporary failure|timed out|unreachable' "$2" ||
+		skip "the archive of $1 cannot be reached; see $2"
+	die "the archive of $1 does not answer as it should; see $2"
+}
+
+# archive RELEASE COMMAND ARG...: runs COMMAND, of apt, on the archive of RELEASE.  The
+# machine's own sources stay as they are.  The lists of yesterday are renewed, if that works.
 archive() {
 	local state=$CACHE/apt-$1 release=$1
 	shift
@@ -106,16 +108,15 @@ archive() {
 	(
 		flock 9
 		[ -z "$(find "$state/fetched" -mmin -1440 2>/dev/null)" ] || exit 0
-		apt_state "$release" "$state" || {
+		apt_state "$release" "$state"
+		if on_state "$state" apt-get -o APT::Update::Error-Mode=any update >"$state/log" 2>&1; then
+			touch "$state/fetched"
+		else
 			[ -e "$state/fetched" ] || exit
-			echo "the archive of $release cannot be reached: older lists are used" >&2
-		}
-		touch "$state/fetched"
-	) 9>"$state.lock" || {
-		[ "$release" = "$RELEASE" ] || skip "the archive of $release cannot be reached; see $state/log"
-		die "the archive of $release cannot be reached; see $state/log"
-	}
-	APT_CONFIG=$state/apt.conf "$@"
+			echo "no answer of the archive of $release: older lists are used" >&2
+		fi
+	) 9>"$state.lock" || unreachable "$release" "$state/log"
+	on_state "$state" "$@"
 }
 
 # unpack RELEASE PACKAGE... DIR: unpacks packages of RELEASE into DIR; none is installed.
@@ -124,10 +125,15 @@ unpack() {
 
 	echo "fetching ${packages[*]}" >&2
 	cd "$dir"
-	archive "$release" apt-get -qq download "${packages[@]}" >&2 || {
-		[ "$release" = "$RELEASE" ] || skip "the archive of $release cannot be reached"
-		return 1
+	# Lists of some hours ago may name a version that has been superseded.
+	archive "$release" apt-get download "${packages[@]}" >download.log 2>&1 || {
+		rm "$CACHE/apt-$release/fetched"
+		archive "$release" apt-get download "${packages[@]}" >download.log 2>&1
+	} || {
+		cp download.log "$CACHE/download.log"
+		unreachable "$release" "$CACHE/download.log"
 	}
+	rm download.log
 	for deb in ./*.deb; do
 		dpkg-deb -x "$deb" . && rm "$deb" || return
 	done
@@ -184,14 +190,13 @@ kernel_release() {
 # unpack_headers RELEASE DIR KERNEL-RELEASE... TMP: headers, as if they were installed,
 # but in DIR, which TMP becomes.
 unpack_headers() {
-	local release=$1 dir=$2 kernels=("${@:3:$#-3}") tmp=${*: -1} kernel packages=()
+	local release=$1 dir=$2 kernels=("${@:3:$#-3}") tmp=${*: -1} kernel list='' packages
 
 	need libelf-dev pahole	# for objtool and BTF, the tools that come along
 	for kernel in "${kernels[@]}"; do
-		mapfile -t -O "${#packages[@]}" packages < \
-			<(needs "$release" "linux-headers-$kernel" 'linux-(headers|kbuild)-.*' | sort -u)
+		list+=$(needs "$release" "linux-headers-$kernel" 'linux-(headers|kbuild)-.*')$'\n' || return
 	done
-	mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+	mapfile -t packages < <(sort -u <<<"${list%?}")
 	unpack "$release" "${packages[@]}" "$tmp" &&
 		sed -i -E "s,^(include |KBUILD_OUTPUT=)/usr/src/,\1$dir/usr/src/," usr/src/*/Makefile
 }
@@ -232,7 +237,10 @@ CONFIG_VHOST_MENU=y
 CONFIG_VHOST_NET=y
 END
 	set -- "$3" make -s -C "$2" O="$3" ARCH=x86_64 LLVM="-$1" KCONFIG_ALLCONFIG="$3.config" -j"$JOBS"
-	{ "${@:2}" allnoconfig && "${@:2}" modules_prepare; } >"$CACHE/clang.log" 2>&1 || return
+	{ "${@:2}" allnoconfig && "${@:2}" modules_prepare; } >"$CACHE/clang.log" 2>&1 || {
+		rm "$1.config"
+		return 1
+	}
 	touch "$1/Module.symvers"
 	rm "$1.config"
 	# Its Makefile has the name of the folder, which once() changes.
@@ -252,13 +260,14 @@ clang_tree() {
 
 # From 7.2 on, the image is in parts, below /usr alone.
 unpack_image() {
-	local release=$1 kernel=$2 dir=$3 packages
+	local release=$1 kernel=$2 dir=$3 list packages
 
-	mapfile -t packages < \
-		<(needs "$release" "linux-image-$kernel" 'linux-(base|binary|modules)-[0-9].*')
+	list=$(needs "$release" "linux-image-$kernel" 'linux-(base|binary|modules)-[0-9].*') || return
+	mapfile -t packages <<<"$list"
 	unpack "$release" "${packages[@]}" "$dir" || return
 	[ -d lib ] || ln -s usr/lib lib
 	ln -s "$(find boot lib/ -name 'vmlinuz*' 2>/dev/null | head -n 1)" vmlinuz
+	/sbin/depmod -b "$dir" "$kernel"
 }
 
 # kernel_image VERSION [FLAVOUR]: prints a folder with vmlinuz and lib/modules/* of the

@@ -21,7 +21,7 @@ case ${1:-} in
 -*) die "unknown option $1 (--help shows them)" ;;
 ?*) release=$1; shift ;;
 esac
-row release "$release" >/dev/null || die "scripts/releases.sh has no row for the release $release"
+row release "$release" >/dev/null
 [ $# -gt 0 ] || set -- "make demo" "make check"
 [ "$(id -u)" = 0 ] || die "only root can make a root to change into"
 need debootstrap git util-linux
@@ -33,8 +33,8 @@ suite=$(row archive "$release" | head -n 1)
 exec 8>"$root.lock"
 flock -n 8 || die "another run is at $root"
 
-# inside COMMAND...: runs COMMAND in the root, with devices of its own, so that what would
-# use /dev/kvm finds none, and ends all that it has left running.
+# inside COMMAND...: runs COMMAND in the root, with devices of its own, of which /dev/kvm is
+# none, and ends all processes that it has left running.
 inside() {
 	# shellcheck disable=SC2016 # for the shell of the new namespace
 	unshare --mount --pid --fork --kill-child sh -euc '
@@ -54,7 +54,8 @@ inside() {
 		ln -s /proc/self/fd "$root/dev/fd"
 		cd "$root"
 		exec chroot . "$@"' inside "$root" \
-		env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin ${http_proxy:+http_proxy="$http_proxy"} "$@"
+		env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin JOBS="$JOBS" \
+		${http_proxy:+http_proxy="$http_proxy"} "$@"
 }
 
 packages() {
@@ -67,10 +68,11 @@ new_root() {
 	debootstrap --variant=minbase "$release" "$root" "$(mirror "${suite%/*}")" &&
 		cp /etc/resolv.conf "$root/etc/" && inside apt-get update &&
 		inside apt-get install -y --no-install-recommends make git &&
-		git clone --quiet --no-hardlinks "$TOP" "$root$clone"
+		git -c safe.directory='*' clone --quiet --no-hardlinks "$TOP" "$root$clone"
 }
 
 echo "fresh $release: a clean root, then ${*/#/ } (logs: $root.*)"
+archive "$release" apt-get --version >/dev/null
 new_root >"$root.new" 2>&1 </dev/null || die "no clean root of $release; see $root.new"
 echo "fresh $release: $(git -C "$TOP" log -1 --format='%h %s')"
 n=0
@@ -82,7 +84,7 @@ for command; do
 	packages | comm -13 "$root.before" - | paste -sd' ' >"$root.packages"
 	echo "$command: $(wc -w <"$root.packages") packages installed: $(fold -sw 90 <"$root.packages" | sed '2,$s/^/	/')"
 	[ "$rc" = 0 ] || grep -E '^(not ok|.*: skipped: )' "$log" | head -n 20 || :
-	result "$rc" "$command: $((SECONDS - start)) s: $(tail -n 1 "$log")"
+	result "$rc" "$command: $((SECONDS - start)) s: $(tac "$log" | grep -m 1 ' passed, ' || tail -n 1 "$log")"
 done
 closing "fresh $release"
 [ "$failed" = 0 ] && rm -rf "$root"

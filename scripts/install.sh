@@ -6,7 +6,7 @@
 . "$(dirname "$0")/common.sh"
 
 clang=$(row clang)
-need gcc make kmod dkms flex bison bc libelf-dev libssl-dev "clang-$clang" "lld-$clang" "llvm-$clang"
+need gcc make kmod dkms git cpio pahole xz-utils binutils flex bison bc libelf-dev libssl-dev "clang-$clang" "lld-$clang" "llvm-$clang"
 mapfile -t versions < <(row kernels)
 declare -A headers
 for version in "${versions[@]}"; do
@@ -84,7 +84,7 @@ says() {
 	! out=$("$@" 2>&1) && echo "$out" && grep -q "$text" <<<"$out"
 }
 
-# built_by COMPILER MAKE-ARGUMENT...: who does the object say has compiled it?
+# built_by COMPILER MAKE-ARGUMENT...: builds, and looks for the compiler's name in the object.
 built_by() {
 	make -C "$tmp/top" KDIR="$by_clang" KBUILD_MODPOST_WARN=1 clean modules "${@:2}" &&
 		readelf -p .comment "$tmp/top/virtio_mem_xlate.o" | grep "$1"

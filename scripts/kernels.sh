@@ -13,9 +13,9 @@ declare -A known=()
 others=()
 if [ "${1:-}" = --all-releases ]; then
 	shift
-	mapfile -t others < <(awk -v here="$RELEASE" '$1 && $1 != "release" && $1 != here { print $1 }' <<<"$RELEASES")
+	mapfile -t others < <(releases | grep -vx "$RELEASE")
 fi
-need gcc make kmod
+need gcc make kmod libelf-dev pahole
 LOG=$CACHE/kernels.log
 : >"$LOG"
 
@@ -25,7 +25,7 @@ packages=$(archive "$RELEASE" apt-cache search --names-only \
 mapfile -t releases < <(sed 's/^linux-headers-\([^ ]*\).*/\1/' <<<"$packages" | sort -V)
 [ -n "$packages" ] || die "the archive of $RELEASE has no kernel headers"
 headers=$CACHE/headers-$(cksum <<<"${releases[*]}" | cut -d' ' -f1)
-once "$headers" unpack_headers "$RELEASE" "$headers" "${releases[@]}" 2>>"$LOG"
+once "$headers" unpack_headers "$RELEASE" "$headers" "${releases[@]}"
 
 # build RELEASE: prints what the build has to say, if anything.
 build() {
@@ -57,12 +57,16 @@ for release in "${releases[@]}"; do
 	fi
 done
 for release in "${others[@]}"; do
-	log=$CACHE/kernels-$release.log
-	"$TOP/scripts/fresh.sh" "$release" "scripts/kernels.sh ${1:+'$1'}" >"$log" || :
-	cat "$CACHE/fresh-$release.1.log"
-	read -r p f s <<<"$(counts "$CACHE/fresh-$release.1.log")"
+	rc=0
+	rm -f "$CACHE/fresh-$release.1.log"
+	"$TOP/scripts/fresh.sh" "$release" "scripts/kernels.sh ${1:+'$1'}" || rc=$?
+	[ "$rc" != "$SKIPPED" ] || { skipped=$((skipped + 1)); continue; }
+	log=$CACHE/fresh-$release.1.log
+	[ -e "$log" ] || { result 1 "the kernels of $release: no clean root to build in"; continue; }
+	cat "$log"
+	read -r p f s <<<"$(counts "$log")"
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + ${s:-0}))
 done
 
 closing kernels
-[ "$failed" = 0 ]
+[ "$failed" = 0 ] && [ $((passed + skipped)) != 0 ]

@@ -15,7 +15,9 @@ release   kernels       stock     gcc  clang  frama-c       s390x             ar
 bookworm  6.1,6.12      6.12,6.1  12   14     frama-c-base  qemu-system-misc  debian/bookworm,debian/bookworm-backports,debian-security/bookworm-security
 trixie    6.12,7.2,7.3  6.12,7.3  14   19     -             qemu-system-s390x debian/trixie,debian/trixie-backports,debian-security/trixie-security
 '
-# Where these archives are if the machine does not say, and who signs them.
+# Where these archives are if the machine does not say, how apt names their origin, and the
+# key that signs them.
+ORIGIN=Debian
 MIRROR=http://deb.debian.org
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
@@ -23,13 +25,20 @@ KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 # archive lacks comes from that of another.
 UML_KERNELS='6.1 6.12 7.3'
 
-RELEASE=$(. /etc/os-release && echo "${VERSION_CODENAME:-unknown}")
+RELEASE=$(. /etc/os-release && echo "${VERSION_CODENAME:-unknown}") || RELEASE=unknown
+
+# releases: prints all of the table's, a line each.
+releases() {
+	awk '$1 && $1 != "release" { print $1 }' <<<"$RELEASES"
+}
 
 # row COLUMN [RELEASE]: prints what the table says, a word a line; fails for "-".
 row() {
+	releases | grep -qx "${2:-$RELEASE}" ||
+		die "scripts/releases.sh has no row for the release ${2:-$RELEASE}: add one"
 	awk -v column="$1" -v release="${2:-$RELEASE}" '
 		$1 == "release" { for (i = 1; i <= NF; i++) if ($i == column) n = i }
-		$1 == release { gsub(",", "\n", $n); print $n; found = $n != "-" }
+		$1 == release && n { gsub(",", "\n", $n); print $n; found = $n != "-" }
 		END { exit !found }' <<<"$RELEASES"
 }
 
@@ -37,7 +46,7 @@ row() {
 home_of() {
 	local release
 
-	for release in "$RELEASE" $(awk '!/^release/ { print $1 }' <<<"$RELEASES"); do
+	for release in "$RELEASE" $(releases); do
 		row kernels "$release" | grep -qx "$1" && echo "$release" && return
 	done
 	return 1
