@@ -45,7 +45,7 @@ for knob in FRAMES BIG DIMM MIB CYCLES ROUNDS; do
 	[ -z "${!knob:-}" ] || echo "$knob=${!knob}"
 done >"$tmp/root/knobs"
 
-# On one processor, which is no slower: with two for QEMU 7.2 to emulate on, a guest
+# On one processor, which is no slower: with two for QEMU before 8.1 to emulate on, a guest
 # under KVM in there was seen to end without a word.
 taskset -cp "$(taskset -cp $$ | sed 's/.*[ ,-]//')" $$ >/dev/null
 
