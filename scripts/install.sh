@@ -86,8 +86,13 @@ says() {
 
 # built_by COMPILER MAKE-ARGUMENT...: builds, and looks for the compiler's name in the object.
 built_by() {
-	make -C "$tmp/top" KDIR="$by_clang" KBUILD_MODPOST_WARN=1 clean modules "${@:2}" &&
+	make -C "$tmp/top" KDIR="$by_clang" KBUILD_MODPOST_WARN=1 "${@:2}" clean modules &&
 		readelf -p .comment "$tmp/top/virtio_mem_xlate.o" | grep "$1"
+}
+
+no_llvm_1() {
+	make -n -C "$tmp/top" KDIR="$by_clang" "$@" modules | tee "$tmp/commands"
+	grep "M=$tmp/top" "$tmp/commands" && ! grep 'LLVM=1' "$tmp/commands"
 }
 
 sources "$tmp/top"
@@ -95,7 +100,8 @@ check "make: without headers it says what to install" \
 	says 'install linux-headers-' make -C "$tmp/top" KDIR=/nowhere
 export PATH=/usr/lib/llvm-$clang/bin:$PATH
 check "make: a kernel of clang's has modules by clang" built_by 'clang version'
-check "make: CC= on the command line wins" built_by GCC CC=gcc LLVM=
+check "make: CC= on the command line wins" no_llvm_1 CC=gcc
+check "make: LLVM= on the command line wins" no_llvm_1 "LLVM=-$clang"
 check "deb: a package is built" make -C "$tmp/top" deb
 mkdir -p "$tmp"/{dkms,lib}
 dpkg-deb -x "$tmp"/top/*.deb "$tmp/deb"
