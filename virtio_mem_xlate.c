@@ -289,19 +289,24 @@ int virtio_mem_xlate_add(struct virtio_mem_xlate *xlate,
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_add);
 
 /**
- * virtio_mem_xlate_remove() - remove one slot
+ * virtio_mem_xlate_remove() - remove the slots of a range
  * @xlate: the context
- * @gpa: guest-physical address of the slot
- * @size: its size in bytes
+ * @gpa: guest-physical address of the first byte of a slot
+ * @size: number of bytes from there to the last byte of the same slot or a later one
+ *
+ * Removes all slots in the range, or none, in one update: a view sees all of them or
+ * none, too.  Holes between them are allowed.  Removing many slots by one call takes
+ * one wait for the views held.
  *
  * Needs no memory, so it cannot fail for lack of it.  When this returns 0, no
- * reader has a device range of the slot any more and its memory may be freed.
- * The table's own memory for the slot, some 50 bytes, is given back by the next
+ * reader has a device range of a removed slot any more and their memory may be freed.
+ * The table's own memory for a slot, some 50 bytes, is given back by the next
  * virtio_mem_xlate_replace() or virtio_mem_xlate_add().
  *
  * Context: Process context.  Sleeps until the views held have been released, so
  * the caller must hold none of @xlate.
- * Return: 0, or -ENOENT if there is no slot of exactly @gpa and @size.
+ * Return: 0, or -ENOENT if the range does not begin with the first byte of a slot and
+ * end with the last byte of a slot.
  */
 int virtio_mem_xlate_remove(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
 {

@@ -14,8 +14,8 @@
  * into smaller ones.  A word can always name slots instead of a node, so how
  * finely to cut, and how much memory to spend, is a matter of speed alone.
  *
- * Once published a table changes in one way only: a removed slot is marked with
- * the generation that removed it, and no bucket is said to lie in it any more.
+ * Once published a table changes in one way only: removed slots are marked with
+ * the generation that removed them, and no bucket is said to lie in one any more.
  * A reader notes the generation of the table when it starts and goes on seeing
  * each slot removed later, so removal is a snapshot like any other update, and
  * yet needs no memory.
@@ -800,21 +800,34 @@ static void take_out(struct virtio_mem_xlate_table *table, unsigned int offset, 
 }
 
 /*
- * From the next generation on there is no slot of exactly @gpa and @size.
- * Readers may be looking: those of an earlier generation see no difference.
+ * From the next generation on there is no slot in [@gpa, @gpa + @size), which begins
+ * with a slot and ends with one.  Readers may be looking: those of an earlier
+ * generation see no difference, and all slots go with one generation.
  */
 static int table_remove(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
 {
-	struct xlate_slot *slot = table_search(table, slots_word(0, 31), gpa);
+	struct xlate_slot *first, *last, *slot;
+	unsigned int nr = 0;
+	u64 high;
 
-	if (!size || slot->gpa != gpa || slot->size != size || slot->removed != SLOT_LIVE)
+	if (!size || check_add_overflow(gpa, size - 1, &high))
 		return -ENOENT;
-	take_out(table, 0, table->shift, table->base, table->base + table->span - 1,
-		 slot - table->slots);
-	WRITE_ONCE(slot->removed, table->generation + 1);
+	first = table_search(table, slots_word(0, 31), gpa);
+	last = table_search(table, slots_word(0, 31), high);
+	if (first->gpa != gpa || first->removed != SLOT_LIVE ||
+	    slot_last(last) != high || last->removed != SLOT_LIVE)
+		return -ENOENT;
+	for (slot = first; slot <= last; slot++) {
+		if (slot->removed != SLOT_LIVE)
+			continue;
+		take_out(table, 0, table->shift, table->base, table->base + table->span - 1,
+			 slot - table->slots);
+		WRITE_ONCE(slot->removed, table->generation + 1);
+		nr++;
+	}
 	/* Pairs with smp_load_acquire() in table_generation(). */
 	smp_store_release(&table->generation, table->generation + 1);
-	table->nr_live--;
+	table->nr_live -= nr;
 	return 0;
 }
 

@@ -354,14 +354,28 @@ static const struct remove_case {
 } remove_cases[] = {
 	{ "exact", 0x5000, 0x1000, 0 },
 	{ "another", 0x1000, 0x0fff, 0 },
-	{ "size 0", 0x5000, 0, -ENOENT },
+	{ "two that touch", 0x4001, 0x1fff, 0 },
+	{ "two with a hole between", 0x1000, 0x4000, 0 },
+	{ "all", 0x1000, 0x5000, 0 },
+	{ "size 0", 0x1000, 0, -ENOENT },
 	{ "shorter", 0x5000, 0x0fff, -ENOENT },
 	{ "longer", 0x5000, 0x1001, -ENOENT },
 	{ "4 GiB longer", 0x5000, 0x100001000, -ENOENT },
 	{ "later", 0x5001, 0x1000, -ENOENT },
 	{ "later, same end", 0x5001, 0x0fff, -ENOENT },
 	{ "earlier", 0x4fff, 0x1000, -ENOENT },
-	{ "two that touch", 0x4001, 0x1fff, -ENOENT },
+	{ "all, from a byte before", 0x0fff, 0x5001, -ENOENT },
+	{ "all, from a byte behind", 0x1001, 0x4fff, -ENOENT },
+	{ "all, to a byte before", 0x1000, 0x4fff, -ENOENT },
+	{ "all, to a byte behind", 0x1000, 0x5001, -ENOENT },
+	{ "a slot and the hole behind it", 0x1000, 0x3001, -ENOENT },
+	{ "a slot and the hole before it", 0x1fff, 0x3001, -ENOENT },
+	{ "a slot and a byte of the next", 0x4001, 0x1000, -ENOENT },
+	{ "a byte and the next slot", 0x4fff, 0x1001, -ENOENT },
+	{ "nothing, where two touch", 0x5000, 0, -ENOENT },
+	{ "to the end", 0x1000, U64_MAX - 0x1000, -ENOENT },
+	{ "beyond the end", 0x1000, U64_MAX, -ENOENT },
+	{ "around the end", 0x5000, U64_MAX - 0x3000, -ENOENT },
 	{ "in the gap", 0x3000, 0x1000, -ENOENT },
 	{ "before the first", 0, 0x1000, -ENOENT },
 	{ "zeroes", 0, 0, -ENOENT },
@@ -381,19 +395,19 @@ static void remove_is_exact(struct kunit *test)
 	const struct remove_case *c = test->param_value;
 	struct virtio_mem_xlate *xlate = register_for_test(test, base, ARRAY_SIZE(base));
 	struct virtio_mem_xlate_slot left[ARRAY_SIZE(base)];
-	unsigned int i, n = 0;
+	unsigned int i, n = 0, still = 0;
 
 	for (i = 0; i < ARRAY_SIZE(base); i++)
-		if (base[i].gpa != c->gpa || base[i].size != c->size)
+		if (c->err || base[i].gpa < c->gpa || base[i].gpa >= c->gpa + c->size)
 			left[n++] = base[i];
-	KUNIT_EXPECT_EQ(test, n, (unsigned int)ARRAY_SIZE(base) - !c->err);
 
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, c->gpa, c->size), c->err);
 	expect_table(test, xlate, left, n);
+	for (i = 0; !c->err && i < c->size; i++)
+		still += translate_byte(xlate, c->gpa + i) != ERR_PTR(-EFAULT);
+	KUNIT_EXPECT_EQ(test, still, 0);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, c->gpa, c->size), -ENOENT);
 	expect_table(test, xlate, left, n);
-	if (!c->err)
-		KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, c->gpa), ERR_PTR(-EFAULT));
 }
 
 static void remove_all_then_add(struct kunit *test)
@@ -405,6 +419,22 @@ static void remove_all_then_add(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, base[i].gpa, base[i].size), 0);
 	for (i = 0; i < ARRAY_SIZE(base); i++)
 		KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, base[i].gpa), ERR_PTR(-EFAULT));
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(xlate, base, ARRAY_SIZE(base)), 0);
+	EXPECT_BASE(test, xlate);
+}
+
+/* A slot that is gone already is as good as a hole, unless the range begins or ends there. */
+static void remove_around_a_removed_slot(struct kunit *test)
+{
+	struct virtio_mem_xlate *xlate = register_for_test(test, base, ARRAY_SIZE(base));
+
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, 0x4001, 0x0fff), 0);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, 0x4001, 0x1fff), -ENOENT);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, 0x1000, 0x4000), -ENOENT);
+	expect_table(test, xlate, &base[0], 2);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, 0x1000, 0x5000), 0);
+	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, 0x1000), ERR_PTR(-EFAULT));
+	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, 0x5fff), ERR_PTR(-EFAULT));
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(xlate, base, ARRAY_SIZE(base)), 0);
 	EXPECT_BASE(test, xlate);
 }
@@ -665,6 +695,7 @@ static struct kunit_case register_cases[] = {
 	KUNIT_CASE(large_slot_among_small_ones),
 	KUNIT_CASE_PARAM(remove_is_exact, remove_gen_params),
 	KUNIT_CASE(remove_all_then_add),
+	KUNIT_CASE(remove_around_a_removed_slot),
 	KUNIT_CASE(add_over_a_removed_slot),
 	KUNIT_CASE(failing_update_after_remove),
 	KUNIT_CASE(too_many_slots),

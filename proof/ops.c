@@ -346,36 +346,50 @@ static void load(struct context *context, unsigned int kind)
 	calls[kind]++;
 }
 
-static void remove_one(struct context *context)
+/* The model's verdict on a removal, and what it leaves, in context->next. */
+static int model_remove(struct context *context, u64 gpa, u64 size)
 {
-	unsigned int i = context->nr ? pick(context->nr) : 0;
+	wide end = (wide)gpa + size;
+	bool begins = false, ends = false;
+	unsigned int i;
+
+	context->nr_next = 0;
+	for (i = 0; i < context->nr; i++) {
+		const struct model_slot *m = &context->slots[i];
+
+		begins |= slot_start(m) == gpa;
+		ends |= slot_end(m) == end;
+		if (slot_start(m) < gpa || slot_end(m) > end)
+			context->next[context->nr_next++] = *m;
+	}
+	return size && begins && ends ? 0 : -ENOENT;
+}
+
+static void remove_some(struct context *context)
+{
+	unsigned int i = context->nr ? pick(context->nr) : 0, j;
 	u64 gpa = some_address(), size = byte();
-	int want = -ENOENT, ret;
+	unsigned long waits = grace_periods;
 	long before = allocations;
+	int want, ret;
 
 	if (!context->xlate)
 		return;
 	if (context->nr && pick(8)) {
+		j = pick(2) ? i : pick(context->nr);
 		gpa = context->slots[i].slot.gpa;
-		size = context->slots[i].slot.size;
+		size = context->slots[j].slot.gpa + context->slots[j].slot.size - gpa;
 		if (!pick(8))
 			size += pick(3) - 1;
 		if (!pick(8))
 			gpa += pick(3) - 1;
 	}
-	memcpy(context->next, context->slots, sizeof(context->slots));
-	context->nr_next = context->nr;
-	for (i = 0; i < context->nr; i++) {
-		if (context->slots[i].slot.gpa == gpa && context->slots[i].slot.size == size) {
-			context->next[i] = context->next[--context->nr_next];
-			want = 0;
-			break;
-		}
-	}
+	want = model_remove(context, gpa, size);
 	updating = context;
 	ret = virtio_mem_xlate_remove(context->xlate, gpa, size);
 	updating = NULL;
 	expect(ret == want && allocations == before);
+	expect(grace_periods == waits + !ret);
 	if (ret)
 		return;
 	expect(!held_of(context) && traced_slots == context->nr_next && traced_ns == 1);
@@ -689,7 +703,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			break;
 		case 3:
 		case 4:
-			remove_one(context);
+			remove_some(context);
 			break;
 		case 5:
 			unregister(context);

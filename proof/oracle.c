@@ -316,24 +316,44 @@ static void ask(const struct virtio_mem_xlate_view *view)
 		failed("kvec: too short", range, access, generation);
 }
 
+/* Of live slots, does one begin at @gpa, and one end behind the last of @size bytes? */
+static bool removable(u64 gpa, u64 size)
+{
+	bool begins = false, ends = false;
+	unsigned int i;
+
+	for (i = 0; i < model.nr; i++) {
+		if (slots[i].removed != SLOT_LIVE)
+			continue;
+		begins |= slot_start(&slots[i]) == gpa;
+		ends |= slot_end(&slots[i]) == (wide)gpa + size;
+	}
+	return size && begins && ends;
+}
+
+/* A slot, or the slots of a range; and what is a byte beside that. */
 static void remove_some(struct virtio_mem_xlate_table *table)
 {
-	unsigned int n = 1 + below(3), i;
-	struct model_slot *m;
+	unsigned int n = 1 + below(3), i, j, k;
+	u64 gpa, size;
 	int want;
 
 	for (; n && model.nr; n--) {
 		i = below(model.nr);
-		m = &slots[i];
-		want = m->removed == SLOT_LIVE ? 0 : -ENOENT;
-		if (table_remove(table, m->slot.gpa, m->slot.size + 1) != -ENOENT ||
-		    (m->slot.size > 1 && !table_remove(table, m->slot.gpa + 1, m->slot.size)) ||
-		    table_remove(table, m->slot.gpa, m->slot.size) != want)
-			failed("remove", (struct virtio_driver_range){ m->slot.gpa, m->slot.size },
-			       0, table->generation);
-		if (!want)
-			m->removed = table->generation;
-		removed += !want;
+		j = chance(60) ? i : i + below(min(model.nr - i, 300U));
+		gpa = slots[i].slot.gpa + (chance(20) ? below(3) - 1 : 0);
+		size = slots[j].slot.gpa + slots[j].slot.size - gpa + (chance(20) ? below(3) - 1 : 0);
+		want = removable(gpa, size) ? 0 : -ENOENT;
+		if (table_remove(table, gpa, size) != want)
+			failed("remove", (struct virtio_driver_range){ gpa, size }, 0,
+			       table->generation);
+		for (k = 0; !want && k < model.nr; k++) {
+			if (slots[k].removed != SLOT_LIVE || slots[k].slot.gpa < gpa ||
+			    slot_end(&slots[k]) > (wide)gpa + size)
+				continue;
+			removed++;
+			slots[k].removed = table->generation;
+		}
 	}
 	for (i = n = 0; i < model.nr; i++)
 		n += slots[i].removed == SLOT_LIVE;

@@ -36,12 +36,25 @@ PLANTED = (
      '	nr_slots = current_table(xlate)->nr_live;\n'
      '	if (err)\n		return err;\n	mutex_unlock(&xlate->update);\n'),
     ('table_remove(): generation before the mark', TABLE,
-     '	WRITE_ONCE(slot->removed, table->generation + 1);\n'
-     '	/* Pairs with smp_load_acquire() in table_generation(). */\n'
-     '	smp_store_release(&table->generation, table->generation + 1);',
-     '	/* Pairs with smp_load_acquire() in table_generation(). */\n'
+     '	for (slot = first; slot <= last; slot++) {\n		if (slot->removed != SLOT_LIVE)',
      '	smp_store_release(&table->generation, table->generation + 1);\n'
-     '	WRITE_ONCE(slot->removed, table->generation);'),
+     '	table->generation--;\n'
+     '	for (slot = first; slot <= last; slot++) {\n		if (slot->removed != SLOT_LIVE)'),
+    ('table_remove(): a generation for each slot', TABLE,
+     '		WRITE_ONCE(slot->removed, table->generation + 1);\n		nr++;\n',
+     '		WRITE_ONCE(slot->removed, table->generation + 1);\n		nr++;\n'
+     '		if (slot < last)\n'
+     '			smp_store_release(&table->generation, table->generation + 1);\n'),
+    ('table_remove(): holes not allowed', TABLE,
+     '	for (slot = first; slot <= last; slot++) {\n		if (slot->removed != SLOT_LIVE)',
+     '	for (slot = first; slot < last; slot++)\n'
+     '		if (slot[1].gpa != slot->gpa + slot->size)\n			return -ENOENT;\n'
+     '	for (slot = first; slot <= last; slot++) {\n		if (slot->removed != SLOT_LIVE)'),
+    ('remove: waits once more', C,
+     '	wait_for_views(xlate, nr_slots);\n	return 0;\n}\n'
+     'EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);',
+     '	wait_for_views(xlate, nr_slots);\n	wait_for_views(xlate, nr_slots);\n	return 0;\n}\n'
+     'EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);'),
     ('table_remove(): generation without a barrier', TABLE,
      '	smp_store_release(&table->generation, table->generation + 1);',
      '	WRITE_ONCE(table->generation, table->generation + 1);'),
