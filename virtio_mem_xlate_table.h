@@ -742,35 +742,31 @@ static void *slot_kva(const struct xlate_slot *slot, size_t offset)
 	return slot->kva + (offset & (array_index_mask_nospec(offset, size) | huge));
 }
 
-/*
- * Where the device sees the byte at @gpa, and how many from there on are sure to
- * follow it there.  @word is that of the largest bucket with @gpa.  0 or -errno.
- */
-static __always_inline int
-table_lookup(const struct virtio_mem_xlate_view *view, unsigned long word, u64 gpa,
-	     unsigned int access, void **kva, u64 *bytes)
+/* Where @slot has the byte at @gpa, and how many it has from there on.  0 or -errno. */
+static __always_inline int slot_byte(const struct xlate_slot *slot, u32 generation, u64 gpa,
+				     unsigned int access, void **kva, u64 *bytes)
 {
-	const struct xlate_slot *slot;
-	u64 offset, behind;
+	u64 offset = gpa - slot->gpa;
 	int err;
 
-	word = table_word(view->table, word, gpa, &behind);
-	if (word_is_slot(word)) {
-		if (!__virtio_mem_xlate_word_kva(word, ULONG_MAX, access, gpa, kva))
-			return -EPERM;
-		*bytes = behind + 1;
-		return 0;
-	}
-	slot = table_search(view->table, word, gpa);
-	offset = gpa - slot->gpa;
 	if (offset >= slot->size)
 		return -EFAULT;
-	err = slot_check(slot, view->generation, access);
+	err = slot_check(slot, generation, access);
 	if (err)
 		return err;
 	*kva = slot_kva(slot, offset);
 	*bytes = slot->size - offset;
 	return 0;
+}
+
+/* The slot with the byte at @gpa, or where there is none another. */
+static const struct xlate_slot *table_slot(const struct virtio_mem_xlate_table *table, u64 gpa)
+{
+	u64 behind;
+	unsigned long word = table_word(table, top_word(table, gpa), gpa, &behind);
+
+	/* Of a bucket in a slot the word does not say in which. */
+	return table_search(table, word_is_slot(word) ? slots_word(0, 31) : word, gpa);
 }
 
 /*
@@ -852,49 +848,37 @@ static int driver_range_validate(struct virtio_driver_range driver)
 }
 
 /*
- * How much of the start of @driver, which is not empty, is contiguous and allows
- * @access, and where.  Both must be valid.  0 or -errno for its first byte.
+ * The longest leading piece of @driver that is contiguous and allows @access; @driver is
+ * moved past it.  @driver and @access must be valid, and @slot as table_slot() says for
+ * @driver's start, or as the last call of this left it: the slots are in order, so it is
+ * looked up once and the walk goes on from there.
+ *
+ * 1 with @device, 0 if @driver is empty, or -errno for its first byte.
  */
 static __always_inline int
-table_piece(const struct virtio_mem_xlate_view *view, struct virtio_driver_range driver,
-	    unsigned int access, void **kva, u64 *len)
+table_next(const struct virtio_mem_xlate_view *view, const struct xlate_slot **slot,
+	   struct virtio_driver_range *driver, unsigned int access,
+	   struct virtio_device_range *device)
 {
-	unsigned long word = top_word(view->table, driver.start);
-	u64 bytes;
-	void *next;
-	int err;
-
-	err = table_lookup(view, word, driver.start, access, kva, len);
-	if (err)
-		return err;
-	for (; *len < driver.len; *len += bytes) {
-		u64 gpa = driver.start + *len;
-
-		word = top_word(view->table, gpa);
-		if (table_lookup(view, word, gpa, access, &next, &bytes) || next != *kva + *len)
-			return 0;
-	}
-	*len = driver.len;
-	return 0;
-}
-
-/*
- * That leading piece of @driver, which is moved past it.  @driver and @access must
- * be valid.  1 with @device, 0 if @driver is empty, or -errno for its first byte.
- */
-static int table_next(const struct virtio_mem_xlate_view *view,
-		      struct virtio_driver_range *driver, unsigned int access,
-		      struct virtio_device_range *device)
-{
+	const struct xlate_slot *at = *slot;
 	void *kva;
 	u64 len;
 	int err;
 
 	if (!driver->len)
 		return 0;
-	err = table_piece(view, *driver, access, &kva, &len);
+	err = slot_byte(at, view->generation, driver->start, access, &kva, &len);
 	if (err)
 		return err;
+	while (len < driver->len) {
+		at++;
+		if (at->kva != kva + len || at->gpa != driver->start + len ||
+		    slot_check(at, view->generation, access))
+			break;
+		len += at->size;
+	}
+	*slot = at;
+	len = min(len, driver->len);
 	*device = virtio_device_range_new(kva, len, access);
 	driver->start += len;
 	driver->len -= len;

@@ -244,7 +244,7 @@ static void query_pieces(struct kunit *test, struct oracle *o, struct virtio_mem
 	for (i = 0; i < 2; i++) {
 		ret = i ? virtio_mem_xlate_cursor_range(&o->cursor, view, range, access, &device) :
 			  virtio_mem_xlate_range(view, range, access, &device);
-		expect_answer(test, o, ret == (err ?: nr_pieces > 1 ? -ENOBUFS : 0),
+		expect_answer(test, o, ret == (nr_pieces > 1 ? -ENOBUFS : err),
 			      i ? "cursor" : "range");
 		if (ret || !range.len)
 			expect_answer(test, o, device_range_is_empty(device), "device after range");
@@ -268,7 +268,7 @@ static void query_pieces(struct kunit *test, struct oracle *o, struct virtio_mem
 
 	room = below(o, nr_pieces + 2);
 	ret = virtio_mem_xlate_kvec(view, range, access, o->kvec, room);
-	expect_answer(test, o, ret == (err ?: nr_pieces > room ? -ENOBUFS : (int)nr_pieces),
+	expect_answer(test, o, ret == (nr_pieces > room ? -ENOBUFS : err ?: (int)nr_pieces),
 		      "kvec");
 	for (i = 0; ret > 0 && i < nr_pieces; i++)
 		expect_answer(test, o, o->kvec[i].iov_base == want[i].iov_base &&

@@ -254,6 +254,7 @@ static void ask(const struct virtio_mem_xlate_view *view)
 	struct kvec kvec[4];
 	struct answer want;
 	u32 generation = view->generation;
+	unsigned int room;
 	int ret, i;
 
 	range.start = address();
@@ -261,13 +262,13 @@ static void ask(const struct virtio_mem_xlate_view *view)
 	/* A range over thousands of slots takes the model as long as all else. */
 	if (range.len > 64 && model.nr > 64 && chance(90))
 		range.len &= 0xffff;
-	want = model_range(&model, generation, range.start, range.len, access, range.len > 24);
+	want = model_range(&model, generation, range.start, range.len, access, 1, range.len > 24);
 	asked++;
 	hits += !want.error && range.len;
 
 	memset(&device, 0xff, sizeof(device));
 	ret = virtio_mem_xlate_range(view, range, access, &device);
-	if (ret != (want.error ?: want.pieces > 1 ? -ENOBUFS : 0))
+	if (ret != want.error)
 		failed("range", range, access, generation);
 	if (ret || !range.len) {
 		if (device.kva || device.len || device.access)
@@ -302,11 +303,13 @@ static void ask(const struct virtio_mem_xlate_view *view)
 
 	if (asked % 16)
 		return;
-	ret = virtio_mem_xlate_kvec(view, range, access, kvec, 4);
-	if (ret != (want.error ?: want.pieces > 4 ? -ENOBUFS : (int)want.pieces))
+	room = below(5);
+	want = model_range(&model, generation, range.start, range.len, access, room, true);
+	ret = virtio_mem_xlate_kvec(view, range, access, kvec, room);
+	if (ret != (want.error ?: (int)want.pieces))
 		failed("kvec", range, access, generation);
 	for (i = 0, rest = range; i < ret; i++) {
-		want = model_range(&model, generation, rest.start, rest.len, access, true);
+		want = model_range(&model, generation, rest.start, rest.len, access, 1, true);
 		if ((uintptr_t)kvec[i].iov_base != want.kva || kvec[i].iov_len != want.piece)
 			failed("kvec: wrong piece", range, access, generation);
 		rest.start += want.piece;

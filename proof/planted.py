@@ -74,12 +74,33 @@ PLANTED = (
     ('unregister: leaves the table to views', C,
      'rcu_assign_pointer(xlate->table, &no_slots);', '(void)&no_slots;'),
     ('lookups: two dereferences', C,
-     '	      table_next(view, driver, access, device);',
-     '	      table_next(&(struct virtio_mem_xlate_view){ view->xlate->table, view->generation },\n'
-     '			 driver, access, device);'),
+     '	const struct xlate_slot *slot = table_slot(view->table, driver->start);\n	int ret;\n',
+     '	const struct xlate_slot *slot = table_slot(view->xlate->table, driver->start);\n'
+     '	int ret;\n'),
     ('lookups: the generation of now', TABLE,
-     'slot_check(slot, view->generation, access);',
-     'slot_check(slot, view->table->generation, access);'),
+     '	err = slot_byte(at, view->generation, driver->start, access, &kva, &len);',
+     '	err = slot_byte(at, view->table->generation, driver->start, access, &kva, &len);'),
+    ('lookups: a range of the generation of now', TABLE,
+     '		    slot_check(at, view->generation, access))',
+     '		    slot_check(at, view->table->generation, access))'),
+    ('lookups: a range as long as its bucket', C,
+     '		if (more > behind)\n', '		if (more > behind + 1)\n'),
+    ('lookups: the access of what is behind the first slot', TABLE,
+     '		    slot_check(at, view->generation, access))',
+     '		    slot_check(at, view->generation, 0))'),
+    ('kvec: room before access', C,
+     '	if (ret >= 0 && driver.len)\n'
+     '		ret = slot_byte(slot, view->generation, driver.start, access, &kva, &bytes) ?:\n'
+     '		      -ENOBUFS;\n'
+     '	return likely(ret >= 0) ? n :',
+     '	if (ret >= 0 && driver.len)\n		ret = -ENOBUFS;\n'
+     '	return likely(ret >= 0) ? n :'),
+    ('range: what is behind the next byte decides', C,
+     '		ret = slot_byte(slot, view->generation, rest.start, access, &kva, &bytes) ?:\n'
+     '		      -ENOBUFS;\n	}\n',
+     '		ret = slot_byte(slot, view->generation, rest.start, access, &kva, &bytes) ?:\n'
+     '		      slot_byte(slot + 1, view->generation, rest.start + rest.len - 1, access,\n'
+     '				&kva, &bytes) ?: -ENOBUFS;\n	}\n'),
     ('read_lock: table fetched before the section', C,
      '	view->srcu_idx = srcu_read_lock(&xlate->srcu);\n'
      '	/* Pairs with rcu_assign_pointer() in update() and virtio_mem_xlate_unregister(). */\n'
