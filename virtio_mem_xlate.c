@@ -108,9 +108,10 @@ static struct virtio_mem_xlate_table *table_create(const struct virtio_mem_xlate
 		return ERR_PTR(-ENOMEM);
 
 	table_init(table, nr_base + nr_slots);
-	if (base)
-		table_append_live(table, base);
-	err = table_append(table, slots, nr_slots) ?: table_seal(table);
+	err = slots_fill(table->slots + nr_base, slots, nr_slots);
+	if (!err && base)
+		table_merge(table, base);
+	err = err ?: table_seal(table);
 	if (err) {
 		table_free(table);
 		return ERR_PTR(err);

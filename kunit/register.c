@@ -4,6 +4,7 @@
 #include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/prandom.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
 
@@ -226,6 +227,42 @@ static void slots_in_any_order(struct kunit *test)
 		xlate = register_for_test(test, slots, 3);
 		EXPECT_BASE(test, xlate);
 		EXPECT_BASE(test, updated);
+	}
+}
+
+#define SHUFFLED	1000
+
+/*
+ * Of addresses that differ in any bits, as many as there are; those that are added lie
+ * among the others, below and above them.
+ */
+static void many_slots_in_any_order(struct kunit *test)
+{
+	struct virtio_mem_xlate_slot *slots;
+	struct virtio_mem_xlate *xlate;
+	unsigned int shift, i, other;
+	struct rnd_state rnd;
+
+	slots = kunit_kcalloc(test, SHUFFLED, sizeof(*slots), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, slots);
+	prandom_seed_state(&rnd, 19);
+	for (shift = 0; shift < 54; shift += 3) {
+		for (i = 0; i < SHUFFLED; i++) {
+			slots[i] = slot(((u64)i << shift) + i, 1, 0x10000 + i, R);
+			other = prandom_u32_state(&rnd) % (i + 1);
+			swap(slots[i], slots[other]);
+		}
+		xlate = register_for_test(test, slots, SHUFFLED);
+		expect_table(test, xlate, slots, SHUFFLED);
+		for (i = 0; i < 3; i++)
+			KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, slots[i].gpa, 1), 0);
+		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(xlate, slots, 3), 0);
+		expect_table(test, xlate, slots, SHUFFLED);
+
+		xlate = register_for_test(test, slots, 10);
+		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(xlate, slots + 9, SHUFFLED - 9), -EEXIST);
+		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(xlate, slots + 10, SHUFFLED - 10), 0);
+		expect_table(test, xlate, slots, SHUFFLED);
 	}
 }
 
@@ -687,6 +724,7 @@ static struct kunit_case register_cases[] = {
 	KUNIT_CASE_PARAM(slots_that_share_a_byte, overlap_gen_params),
 	KUNIT_CASE(slots_may_share_host_memory),
 	KUNIT_CASE(slots_in_any_order),
+	KUNIT_CASE(many_slots_in_any_order),
 	KUNIT_CASE(slots_are_copied),
 	KUNIT_CASE(no_slots),
 	KUNIT_CASE(slots_null),

@@ -18,11 +18,11 @@
 #define G (1ULL << 30)
 
 enum layout { EQ2M, PC, RAND, ADV, HEAVYTAIL, TINY, PACKED, ANY, TOP, FAR, NESTED,
-	      EDGE, HALF, NR_LAYOUTS };
+	      EDGE, HALF, CLIFF, NR_LAYOUTS };
 
 static const char *const layout_names[NR_LAYOUTS] = {
 	"eq2m", "pc", "rand", "adv", "heavytail", "tiny", "packed", "any", "top", "far",
-	"nested", "edge", "half",
+	"nested", "edge", "half", "cliff",
 };
 
 static u64 seed, table_nr, state;
@@ -95,7 +95,7 @@ static void add_slot(u64 gpa, u64 size)
 	model.nr++;
 }
 
-/* One of the five of the benchmark with @n slots, or of the eight that hurt. */
+/* One of the five of the benchmark with @n slots, or of the nine that hurt. */
 static void make_slots(enum layout shape, unsigned int n)
 {
 	u64 pos = 0, size, most;
@@ -181,6 +181,14 @@ static void make_slots(enum layout shape, unsigned int n)
 		add_slot(0, pos = 1ULL << (63 - below(16)));
 		for (i = 1; i < n; i++, pos += size + below(3))
 			add_slot(pos, size = 1 + below(9));
+		break;
+	case CLIFF:	/* one in thousands of buckets, so fine for the sake of some of a bucket each */
+		pos = table_max_words(n) / 2 * M;
+		add_slot(below(2 * M), pos - below(M));
+		for (i = 1, pos += 3 * M; i < n / 50 + 1; i++, pos += M)
+			add_slot(pos, M - 1);
+		for (; i < n; i++, pos += 2)
+			add_slot(pos, 1);
 		break;
 	default:
 		break;

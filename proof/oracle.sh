@@ -65,8 +65,8 @@ exhaustive() {
 			END { printf "%d tables, %.0f questions, 0 mismatches\n", t, q }'
 }
 
-tables=20000 queries=1000 one=6 two=5
-[ -z "$full" ] || tables=100000 queries=10000 one=8 two=6
+tables=20000 queries=1000 one=6 two=5 points=18
+[ -z "$full" ] || tables=100000 queries=10000 one=8 two=6 points=20
 compile gcc oracle oracle.c -O2
 check "random tables" random oracle
 compile clang-14 oracle-32 oracle.c -O2 -m32
@@ -74,4 +74,6 @@ tables=$((tables / 10))
 check "random tables on a 32-bit host" random oracle-32 "$(runner_32)"
 check "all tables of 1 slot, words of $one bits" exhaustive 1 "$one"
 check "all tables of 2 slots, words of $two bits" exhaustive 2 "$two"
+compile gcc points points.c -O1 -fsanitize-coverage=trace-pc
+check "preemption points of updates" ./points "$points"
 verdict oracle

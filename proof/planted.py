@@ -35,21 +35,29 @@ PLANTED = (
      '	err = table_remove(current_table(xlate), gpa, size);\n'
      '	nr_slots = current_table(xlate)->nr_live;\n'
      '	if (err)\n		return err;\n	mutex_unlock(&xlate->update);\n'),
+    ('table_merge(): of removed slots, too', TABLE,
+     '		if (base->slots[i].removed != SLOT_LIVE)\n			continue;\n'
+     '		for (; new', '		for (; new'),
+    ('table_merge(): new slots behind all', TABLE,
+     'new < end && new->gpa < base->slots[i].gpa; new++', 'new < end && 0; new++'),
+    ('slots_sort(): not by the last digit', TABLE,
+     '	for (shift = 0; shift < BITS_PER_LONG_LONG && differ >> shift; shift += DIGIT_BITS) {\n',
+     '	for (shift = 0; shift < 63 && differ >> shift; shift += DIGIT_BITS) {\n'),
     ('table_remove(): generation before the mark', TABLE,
-     '	for (slot = first; slot <= last; slot++) {\n		if (slot->removed != SLOT_LIVE)',
+     '	for (slot = first; slot <= last; slot++) {\n		step(slot - first);\n',
      '	smp_store_release(&table->generation, table->generation + 1);\n'
      '	table->generation--;\n'
-     '	for (slot = first; slot <= last; slot++) {\n		if (slot->removed != SLOT_LIVE)'),
+     '	for (slot = first; slot <= last; slot++) {\n		step(slot - first);\n'),
     ('table_remove(): a generation for each slot', TABLE,
      '		WRITE_ONCE(slot->removed, table->generation + 1);\n		nr++;\n',
      '		WRITE_ONCE(slot->removed, table->generation + 1);\n		nr++;\n'
      '		if (slot < last)\n'
      '			smp_store_release(&table->generation, table->generation + 1);\n'),
     ('table_remove(): holes not allowed', TABLE,
-     '	for (slot = first; slot <= last; slot++) {\n		if (slot->removed != SLOT_LIVE)',
+     '	for (slot = first; slot <= last; slot++) {\n		step(slot - first);\n',
      '	for (slot = first; slot < last; slot++)\n'
      '		if (slot[1].gpa != slot->gpa + slot->size)\n			return -ENOENT;\n'
-     '	for (slot = first; slot <= last; slot++) {\n		if (slot->removed != SLOT_LIVE)'),
+     '	for (slot = first; slot <= last; slot++) {\n		step(slot - first);\n'),
     ('remove: waits once more', C,
      '	wait_for_views(xlate, nr_slots);\n	return 0;\n}\n'
      'EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);',
