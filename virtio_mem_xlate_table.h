@@ -658,6 +658,18 @@ static unsigned long top_words(const struct virtio_mem_xlate_table *table, u64 l
 	return min(((low >> shift) & mask) + nr, mask + 1ULL);
 }
 
+/* Of no bucket. */
+#define NO_WORD		0UL
+
+/*
+ * An address that no bucket covers may lead to words from @from to @to, which are of no
+ * bucket.  What is there does not count, but it is loaded, so it must have been written.
+ */
+static void clear_words(struct virtio_mem_xlate_table *table, unsigned long from, unsigned long to)
+{
+	fill_run(table->words, to, from, to, NO_WORD);
+}
+
 /*@
  * assigns table->words[0 .. table->max_words - 1], table->nr_words, table->shift,
  *	table->bucket_mask, table->base, table->span, table->far_word, table->word_mask,
@@ -670,6 +682,7 @@ static void build_index(struct virtio_mem_xlate_table *table)
 
 	table->far_word = slots_word(0, order_base_2(max(table->nr_slots, 1U)));
 	table->nr_words = 1;
+	table->words[0] = NO_WORD;	/* where there are no buckets, every address leads there */
 	if (!table->nr_slots)
 		return;
 	leave_out_far(table->slots, &first, &last);
@@ -699,6 +712,9 @@ static void build_index(struct virtio_mem_xlate_table *table)
 		first = table_search(table, slots_word(0, 31), low) - table->slots;
 		fill(table, table->words, nr - part, shift, first, low, 0);
 	}
+	clear_words(table, nr - part, place);
+	clear_words(table, table->nr_words,
+		    min_t(u64, number_mask(nr) + 1ULL, table->max_words));
 }
 
 /* Are @slots, each valid, by gpa, and no byte is in two of them?  Or else -EEXIST. */
@@ -751,6 +767,7 @@ static void slots_end(struct xlate_slot *slots, unsigned int nr)
 		slots[i].gpa = U64_MAX;
 		slots[i].size = 0;
 		slots[i].kva = NULL;	/* for a processor that runs ahead */
+		slots[i].access = 0;
 		slots[i].removed = 0;
 	}
 }

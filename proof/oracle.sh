@@ -23,7 +23,7 @@ for arg; do
 	*) die "unknown argument $arg (--help shows them)" ;;
 	esac
 done
-need gcc lib32gcc-12-dev libc6-dev-i386 clang-14
+need gcc lib32gcc-12-dev libc6-dev-i386 clang-14 libclang-rt-14-dev
 echo "oracle: tables against a model, seed $seed (log: $LOG)"
 : >"$LOG"
 cd "$BUILD"
@@ -74,6 +74,8 @@ tables=$((tables / 10))
 check "random tables on a 32-bit host" random oracle-32 "$(runner_32)"
 check "all tables of 1 slot, words of $one bits" exhaustive 1 "$one"
 check "all tables of 2 slots, words of $two bits" exhaustive 2 "$two"
+compile clang-14 oracle-msan oracle.c -O1 -DUNWRITTEN -fsanitize=memory
+check "no unwritten word is read" ./oracle-msan "$seed" 0 3000 200
 compile gcc points points.c -O1 -fsanitize-coverage=trace-pc
 check "preemption points of updates" ./points "$points"
 verdict oracle
