@@ -139,7 +139,7 @@ static void wait_for_views(struct virtio_mem_xlate *xlate, unsigned int nr_slots
 	synchronize_srcu_expedited(&xlate->srcu);
 	ns = ktime_get_ns() - ns;
 	debug_waited(&xlate->debug, ns);
-	trace_update(xlate->id, nr_slots, ns);
+	trace_virtio_mem_xlate_update(xlate->id, nr_slots, ns);
 }
 
 static void context_free(struct virtio_mem_xlate *xlate)
@@ -372,7 +372,10 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_get);
  * virtio_mem_xlate_put() - drop a reference
  * @xlate: a context that virtio_mem_xlate_get() gave
  *
- * The last one frees the context, later and in process context.
+ * The last one frees the context, later and in process context.  No view of @xlate may
+ * be held then.  A CLASS(virtio_mem_xlate_view) lets its view go at the end of its scope,
+ * so the last reference must not be dropped inside that scope, not even as its last
+ * statement: put it behind the scope, or release the view by hand before.
  *
  * Context: Any but NMI.
  */
@@ -429,7 +432,7 @@ static noinline int lookup_failed(const struct virtio_mem_xlate_view *view,
 				  struct virtio_driver_range driver, unsigned int access, int err)
 {
 	debug_failure(&view->xlate->debug, err);
-	trace_fail(view->xlate->id, driver.start, driver.len, access, err);
+	trace_virtio_mem_xlate_fail(view->xlate->id, driver.start, driver.len, access, err);
 	return err;
 }
 

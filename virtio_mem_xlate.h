@@ -432,6 +432,10 @@ void virtio_mem_xlate_put(struct virtio_mem_xlate *xlate);
  *
  * May be taken in any context but NMI, may be nested, and its holder may sleep.
  * Every update of the same context waits for it.
+ *
+ * Whoever holds a view needs a reference to the context until the view is released.
+ * By scope that is at its end: do not drop the last reference, by
+ * virtio_mem_xlate_put() or virtio_mem_xlate_unregister(), inside it.
  */
 struct virtio_mem_xlate_view {
 	/* private: */

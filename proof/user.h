@@ -192,8 +192,8 @@ static inline u64 ktime_get_ns(void)
 #define TRACE_EVENT(...)
 static _Thread_local unsigned int traced_slots;
 static _Thread_local u64 traced_ns;
-#define trace_update(id, nr_slots, ns) ((void)(id), traced_slots = (nr_slots), traced_ns = (ns))
-#define trace_fail(id, start, len, access, err)					\
+#define trace_virtio_mem_xlate_update(id, nr_slots, ns) ((void)(id), traced_slots = (nr_slots), traced_ns = (ns))
+#define trace_virtio_mem_xlate_fail(id, start, len, access, err)			\
 	((void)(id), require(err, "a failure traced of what did not fail"))
 
 /* What was logged, and of it what names the call that was forgotten. */
