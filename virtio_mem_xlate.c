@@ -108,9 +108,10 @@ static struct virtio_mem_xlate_table *table_create(const struct virtio_mem_xlate
 		return ERR_PTR(-ENOMEM);
 
 	table_init(table, nr_base + nr_slots);
-	if (base)
-		table_append_live(table, base);
-	err = table_append(table, slots, nr_slots) ?: table_seal(table);
+	err = slots_fill(table->slots + nr_base, slots, nr_slots);
+	if (!err && base)
+		table_merge(table, base);
+	err = err ?: table_seal(table);
 	if (err) {
 		table_free(table);
 		return ERR_PTR(err);
@@ -138,7 +139,7 @@ static void wait_for_views(struct virtio_mem_xlate *xlate, unsigned int nr_slots
 	synchronize_srcu_expedited(&xlate->srcu);
 	ns = ktime_get_ns() - ns;
 	debug_waited(&xlate->debug, ns);
-	trace_update(xlate->id, nr_slots, ns);
+	trace_virtio_mem_xlate_update(xlate->id, nr_slots, ns);
 }
 
 static void context_free(struct virtio_mem_xlate *xlate)
@@ -289,19 +290,24 @@ int virtio_mem_xlate_add(struct virtio_mem_xlate *xlate,
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_add);
 
 /**
- * virtio_mem_xlate_remove() - remove one slot
+ * virtio_mem_xlate_remove() - remove the slots of a range
  * @xlate: the context
- * @gpa: guest-physical address of the slot
- * @size: its size in bytes
+ * @gpa: guest-physical address of the first byte of a slot
+ * @size: number of bytes from there to the last byte of the same slot or a later one
+ *
+ * Removes all slots in the range, or none, in one update: a view sees all of them or
+ * none, too.  Holes between them are allowed.  Removing many slots by one call takes
+ * one wait for the views held.
  *
  * Needs no memory, so it cannot fail for lack of it.  When this returns 0, no
- * reader has a device range of the slot any more and its memory may be freed.
- * The table's own memory for the slot, some 50 bytes, is given back by the next
+ * reader has a device range of a removed slot any more and their memory may be freed.
+ * The table's own memory for a slot, some 50 bytes, is given back by the next
  * virtio_mem_xlate_replace() or virtio_mem_xlate_add().
  *
  * Context: Process context.  Sleeps until the views held have been released, so
  * the caller must hold none of @xlate.
- * Return: 0, or -ENOENT if there is no slot of exactly @gpa and @size.
+ * Return: 0, or -ENOENT if the range does not begin with the first byte of a slot and
+ * end with the last byte of a slot.
  */
 int virtio_mem_xlate_remove(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
 {
@@ -366,7 +372,10 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_get);
  * virtio_mem_xlate_put() - drop a reference
  * @xlate: a context that virtio_mem_xlate_get() gave
  *
- * The last one frees the context, later and in process context.
+ * The last one frees the context, later and in process context.  No view of @xlate may
+ * be held then.  A CLASS(virtio_mem_xlate_view) lets its view go at the end of its scope,
+ * so the last reference must not be dropped inside that scope, not even as its last
+ * statement: put it behind the scope, or release the view by hand before.
  *
  * Context: Any but NMI.
  */
@@ -423,34 +432,36 @@ static noinline int lookup_failed(const struct virtio_mem_xlate_view *view,
 				  struct virtio_driver_range driver, unsigned int access, int err)
 {
 	debug_failure(&view->xlate->debug, err);
-	trace_fail(view->xlate->id, driver.start, driver.len, access, err);
+	trace_virtio_mem_xlate_fail(view->xlate->id, driver.start, driver.len, access, err);
 	return err;
 }
 
-/* 0 if every byte of @driver can be had, else the error of the lowest that cannot. */
-static int check_pieces(const struct virtio_mem_xlate_view *view,
-			struct virtio_driver_range driver, unsigned int access)
+static int range_validate(struct virtio_driver_range driver, unsigned int access)
 {
-	struct virtio_device_range piece;
-	int ret;
-
-	do {
-		ret = table_next(view, &driver, access, &piece);
-	} while (ret > 0);
-	return ret;
-}
-
-static int check_copy(const struct virtio_mem_xlate_view *view,
-		      struct virtio_driver_range driver, unsigned int access)
-{
-	return driver_range_validate(driver) ?: check_pieces(view, driver, access) ?:
-	       driver.len > SIZE_MAX ? -ENOBUFS : 0;
+	return access_validate(access) ?: driver_range_validate(driver);
 }
 
 /*
- * Where the range of @more + 1 bytes from @gpa on is, if it is all in the smallest bucket
- * with @gpa, or in the slot that this one's word leads to, which allows @access.  NULL says
- * nothing.  @word is that of the largest bucket with @gpa; @access must be valid.
+ * Where the range of @more + 1 bytes from @gpa on is, if it is all in one slot that allows
+ * @access.  For ranges that leave their first bucket: how many others they cross does not
+ * count, for the slot's end decides.
+ */
+static noinline void *kva_beyond_bucket(const struct virtio_mem_xlate_view *view, u64 gpa,
+					u64 more, unsigned int access)
+{
+	u64 bytes;
+	void *kva;
+
+	if (slot_byte(table_search(view->table, slots_word(0, 31), gpa), view->generation, gpa,
+		      access, &kva, &bytes) || more >= bytes)
+		return NULL;
+	return kva;
+}
+
+/*
+ * Where the range of @more + 1 bytes from @gpa on is, if it is all in one slot that allows
+ * @access.  NULL says nothing.  @word is that of the largest bucket with @gpa; @access must
+ * be valid.
  *
  * Takes and gives what fits in registers: on some tables most lookups come here, after a
  * branch that nobody can guess, and then what counts is how little there is to do.
@@ -458,10 +469,18 @@ static int check_copy(const struct virtio_mem_xlate_view *view,
 void *virtio_mem_xlate_kva_slow(const struct virtio_mem_xlate_view *view, u64 gpa, u64 more,
 				unsigned int access, unsigned long word)
 {
-	u64 bytes;
+	u64 bytes, behind;
 	void *kva;
 
-	if (table_lookup(view, word, gpa, access, &kva, &bytes) || more >= bytes)
+	word = table_word(view->table, word, gpa, &behind);
+	if (word_is_slot(word)) {
+		if (more > behind)
+			return kva_beyond_bucket(view, gpa, more, access);
+		__virtio_mem_xlate_word_kva(word, ULONG_MAX, access, gpa, &kva);
+		return kva;
+	}
+	if (slot_byte(table_search(view->table, word, gpa), view->generation, gpa, access,
+		      &kva, &bytes) || more >= bytes)
 		return NULL;
 	return kva;
 }
@@ -472,15 +491,20 @@ int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
 				struct virtio_driver_range driver, unsigned int access,
 				struct virtio_device_range *device)
 {
+	const struct xlate_slot *slot = table_slot(view->table, driver.start);
 	struct virtio_driver_range rest = driver;
-	int ret = virtio_mem_xlate_next_slow(view, &rest, access, device);
+	u64 bytes;
+	void *kva;
+	int ret;
 
-	if (ret < 0)
-		return ret;
-	if (!rest.len)
-		return 0;
 	*device = (struct virtio_device_range){};
-	return lookup_failed(view, driver, access, check_pieces(view, rest, access) ?: -ENOBUFS);
+	ret = range_validate(driver, access) ?: table_next(view, &slot, &rest, access, device);
+	if (ret > 0 && rest.len) {
+		*device = (struct virtio_device_range){};
+		ret = slot_byte(slot, view->generation, rest.start, access, &kva, &bytes) ?:
+		      -ENOBUFS;
+	}
+	return likely(ret >= 0) ? 0 : lookup_failed(view, driver, access, ret);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_range_slow);
 
@@ -489,11 +513,11 @@ int virtio_mem_xlate_next_slow(const struct virtio_mem_xlate_view *view,
 			       struct virtio_driver_range *driver, unsigned int access,
 			       struct virtio_device_range *device)
 {
+	const struct xlate_slot *slot = table_slot(view->table, driver->start);
 	int ret;
 
 	*device = (struct virtio_device_range){};
-	ret = access_validate(access) ?: driver_range_validate(*driver) ?:
-	      table_next(view, driver, access, device);
+	ret = range_validate(*driver, access) ?: table_next(view, &slot, driver, access, device);
 	return likely(ret >= 0) ? ret : lookup_failed(view, *driver, access, ret);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_next_slow);
@@ -534,29 +558,58 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_cursor_slow);
  *	failure
  * @nr_kvec: how many it has room for
  *
+ * Bytes behind the first @nr_kvec pieces and the byte after them are not looked at.
+ * The first byte is looked up, and from there the walk goes on along the slots.
+ *
  * Context: Any but NMI.  Never allocates, sleeps or logs.
- * Return: the number of pieces, 0 for an empty @driver, or a negative errno as
- * from virtio_mem_xlate_range(); -ENOBUFS if every byte can be had, but in more
- * than @nr_kvec pieces.
+ * Return: the number of pieces, 0 for an empty @driver, or a negative errno:
+ *
+ * * -EINVAL - @access is 0 or has unknown bits
+ * * -EOVERFLOW - @driver ends above U64_MAX
+ * * -EFAULT - the first byte that is inaccessible or has no room is in no slot
+ * * -EPERM - that byte is in a slot without @access
+ * * -ENOBUFS - that byte is accessible, and begins a piece for which there is no room
  */
 int virtio_mem_xlate_kvec(const struct virtio_mem_xlate_view *view,
 			  struct virtio_driver_range driver, unsigned int access,
 			  struct kvec *kvec, unsigned int nr_kvec)
 {
+	const struct xlate_slot *slot;
 	struct virtio_device_range piece;
 	unsigned int n = 0;
+	u64 bytes;
+	void *kva;
 	int ret;
 
-	while ((ret = virtio_mem_xlate_next(view, &driver, access, &piece)) > 0) {
-		if (n == nr_kvec)
-			return lookup_failed(view, driver, access,
-				      check_pieces(view, driver, access) ?: -ENOBUFS);
-		kvec[n].iov_base = piece.kva;
-		kvec[n++].iov_len = piece.len;
+	if (nr_kvec && __virtio_mem_xlate_kva(view, driver, access, &kva)) {
+		*kvec = (struct kvec){ .iov_base = kva, .iov_len = driver.len };
+		return 1;
 	}
-	return ret ?: n;
+	ret = range_validate(driver, access);
+	if (ret)
+		return lookup_failed(view, driver, access, ret);
+	slot = table_slot(view->table, driver.start);
+	while (n < nr_kvec && (ret = table_next(view, &slot, &driver, access, &piece)) > 0)
+		kvec[n++] = (struct kvec){ .iov_base = piece.kva, .iov_len = piece.len };
+	if (ret >= 0 && driver.len)
+		ret = slot_byte(slot, view->generation, driver.start, access, &kva, &bytes) ?:
+		      -ENOBUFS;
+	return likely(ret >= 0) ? n : lookup_failed(view, driver, access, ret);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_kvec);
+
+/* 0 if every byte of @driver is accessible, else the error of the first that is not. */
+static int check_copy(const struct virtio_mem_xlate_view *view, const struct xlate_slot *slot,
+		      struct virtio_driver_range driver, unsigned int access)
+{
+	struct virtio_device_range piece;
+	u64 len = driver.len;
+	int ret = driver_range_validate(driver) ?: 1;
+
+	while (ret > 0)
+		ret = table_next(view, &slot, &driver, access, &piece);
+	return ret ?: len > SIZE_MAX ? -ENOBUFS : 0;
+}
 
 /*
  * The driver may be writing a field of a ring meanwhile.  Such a field is
@@ -585,7 +638,8 @@ static void copy_piece(void *dst, const void *src, size_t len)
  * @dst: where to; as long as @src
  * @src: the range, as the driver published it; may cross slots
  *
- * The whole range is checked before a byte moves.  A @src of 2 bytes, of 4, or
+ * The whole range is checked before a byte moves: a lookup, and a step for each slot
+ * that it crosses.  Check a length that the guest chose before.  A @src of 2 bytes, of 4, or
  * on a 64-bit host of 8, in one piece and aligned like @dst, is read at once and
  * so never half old, half new.
  *
@@ -596,6 +650,7 @@ static void copy_piece(void *dst, const void *src, size_t len)
 int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *dst,
 			       struct virtio_driver_range src)
 {
+	const struct xlate_slot *slot;
 	struct virtio_device_range piece;
 	void *kva;
 	int err;
@@ -604,10 +659,11 @@ int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *d
 		copy_piece(dst, kva, src.len);
 		return 0;
 	}
-	err = check_copy(view, src, VIRTIO_MEM_XLATE_READ);
+	slot = table_slot(view->table, src.start);
+	err = check_copy(view, slot, src, VIRTIO_MEM_XLATE_READ);
 	if (err)
 		return lookup_failed(view, src, VIRTIO_MEM_XLATE_READ, err);
-	for (; table_next(view, &src, VIRTIO_MEM_XLATE_READ, &piece) > 0; dst += piece.len)
+	for (; table_next(view, &slot, &src, VIRTIO_MEM_XLATE_READ, &piece) > 0; dst += piece.len)
 		copy_piece(dst, piece.kva, piece.len);
 	return 0;
 }
@@ -619,7 +675,8 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_from);
  * @dst: the range, as the driver published it; may cross slots
  * @src: where from; as long as @dst
  *
- * The whole range is checked before a byte moves.  A @dst of 2 bytes, of 4, or
+ * The whole range is checked before a byte moves: a lookup, and a step for each slot
+ * that it crosses.  Check a length that the guest chose before.  A @dst of 2 bytes, of 4, or
  * on a 64-bit host of 8, in one piece and aligned like @src, is written at once.
  *
  * Context: Any but NMI.  Never allocates, sleeps or logs.
@@ -629,6 +686,7 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_from);
 int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 			     struct virtio_driver_range dst, const void *src)
 {
+	const struct xlate_slot *slot;
 	struct virtio_device_range piece;
 	void *kva;
 	int err;
@@ -637,10 +695,11 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 		copy_piece(kva, src, dst.len);
 		return 0;
 	}
-	err = check_copy(view, dst, VIRTIO_MEM_XLATE_WRITE);
+	slot = table_slot(view->table, dst.start);
+	err = check_copy(view, slot, dst, VIRTIO_MEM_XLATE_WRITE);
 	if (err)
 		return lookup_failed(view, dst, VIRTIO_MEM_XLATE_WRITE, err);
-	for (; table_next(view, &dst, VIRTIO_MEM_XLATE_WRITE, &piece) > 0; src += piece.len)
+	for (; table_next(view, &slot, &dst, VIRTIO_MEM_XLATE_WRITE, &piece) > 0; src += piece.len)
 		copy_piece(piece.kva, src, piece.len);
 	return 0;
 }

@@ -47,6 +47,14 @@
  * taken away before it is unlocked.  Ranges are passed by value, so what the
  * guest wrote is fetched once.
  *
+ * A range is walked from its start, and the walk ends at the first byte that is
+ * inaccessible or has no room: that byte decides the error.  So what a call costs
+ * is bounded by the room that its caller gives: one lookup, at most one search
+ * among all slots, which takes log2(slots) steps, and then a step for each slot of
+ * the pieces that there is room for.  The room of a copy is its length.  The guest
+ * chooses the length of a descriptor, so check it against the size of the largest
+ * request before you translate or copy.
+ *
  * Best suited for back ends that keep the guest's memory mapped in the kernel
  * and look it up once or more per descriptor.  Limitations: a table holds at
  * most %VIRTIO_MEM_XLATE_MAX_SLOTS slots; every update waits for the views that
@@ -424,6 +432,10 @@ void virtio_mem_xlate_put(struct virtio_mem_xlate *xlate);
  *
  * May be taken in any context but NMI, may be nested, and its holder may sleep.
  * Every update of the same context waits for it.
+ *
+ * Whoever holds a view needs a reference to the context until the view is released.
+ * By scope that is at its end: do not drop the last reference, by
+ * virtio_mem_xlate_put() or virtio_mem_xlate_unregister(), inside it.
  */
 struct virtio_mem_xlate_view {
 	/* private: */
@@ -638,6 +650,9 @@ __virtio_mem_xlate_kva(const struct virtio_mem_xlate_view *view,
  * kernel virtual addresses count as one.  An empty @driver names no byte and
  * gives the empty range, whatever its address.
  *
+ * Bytes behind the first contiguous piece and the byte after it are not looked at.
+ * In one slot a range costs the same whatever its length.
+ *
  * Success does not mean that the bytes stand still: see
  * &struct virtio_device_range.
  *
@@ -646,10 +661,11 @@ __virtio_mem_xlate_kva(const struct virtio_mem_xlate_view *view,
  *
  * * -EINVAL - @access is 0 or has unknown bits
  * * -EOVERFLOW - @driver ends above U64_MAX
- * * -EFAULT - the lowest byte that cannot be had is in no slot
- * * -EPERM - the lowest byte that cannot be had is in a slot without @access
- * * -ENOBUFS - every byte can be had, but not in one piece: use
- *   virtio_mem_xlate_next() or virtio_mem_xlate_kvec()
+ * * -EFAULT - the first byte that is inaccessible or not in the first contiguous
+ *   piece is in no slot
+ * * -EPERM - that byte is in a slot without @access
+ * * -ENOBUFS - that byte is accessible: use virtio_mem_xlate_next() or
+ *   virtio_mem_xlate_kvec()
  */
 static inline int virtio_mem_xlate_range(const struct virtio_mem_xlate_view *view,
 					 struct virtio_driver_range driver, unsigned int access,
@@ -670,12 +686,13 @@ static inline int virtio_mem_xlate_range(const struct virtio_mem_xlate_view *vie
  * @access: what the device is going to do: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
  * @device: the longest contiguous leading piece; the empty range if there is none
  *
- * Bytes behind the piece are not looked at.
+ * Bytes behind the piece and the byte after it are not looked at.  Each call looks
+ * the first byte up anew; virtio_mem_xlate_kvec() does so once for all pieces.
  *
  * Context: Any but NMI.  Never allocates, sleeps or logs.
  * Return: 1 with a piece, 0 when @driver is empty, or a negative errno as from
  * virtio_mem_xlate_range() but for -ENOBUFS; @driver is left as it is then, so
- * for -EFAULT and -EPERM its start is the byte that cannot be had.
+ * for -EFAULT and -EPERM its start is the inaccessible byte.
  */
 static inline int virtio_mem_xlate_next(const struct virtio_mem_xlate_view *view,
 					struct virtio_driver_range *driver, unsigned int access,

@@ -4,7 +4,7 @@
  *
  * Pure C: no lock, no allocation, no kernel state.  virtio_mem_xlate.c includes
  * it for the kernel and adds those; the fuzzers and proofs include the same file
- * in user space.
+ * in user space.  An updater's loops, over up to 2^20 slots, have preemption points.
  *
  * A table is an array of slots sorted by guest-physical address, no two of which
  * share a byte, and an index to it: words, one a bucket of guest-physical
@@ -14,8 +14,8 @@
  * into smaller ones.  A word can always name slots instead of a node, so how
  * finely to cut, and how much memory to spend, is a matter of speed alone.
  *
- * Once published a table changes in one way only: a removed slot is marked with
- * the generation that removed it, and no bucket is said to lie in it any more.
+ * Once published a table changes in one way only: removed slots are marked with
+ * the generation that removed them, and no bucket is said to lie in one any more.
  * A reader notes the generation of the table when it starts and goes on seeing
  * each slot removed later, so removal is a snapshot like any other update, and
  * yet needs no memory.
@@ -24,14 +24,15 @@
 #define _VIRTIO_MEM_XLATE_TABLE_H
 
 #include <linux/bits.h>
+#include <linux/build_bug.h>
 #include <linux/compiler.h>
 #include <linux/limits.h>
 #include <linux/log2.h>
 #include <linux/math.h>
 #include <linux/minmax.h>
 #include <linux/nospec.h>
+#include <linux/sched.h>
 #include <linux/sizes.h>
-#include <linux/sort.h>
 
 #include "virtio_mem_xlate.h"
 
@@ -67,6 +68,18 @@ static int slot_validate(const struct virtio_mem_xlate_slot *slot)
 	if (!slot->access || slot->access & ~VIRTIO_MEM_XLATE_RW)
 		return -EINVAL;
 	return 0;
+}
+
+/* Steps of an updater's loop from one preemption point to the next: microseconds. */
+#define NR_STEPS	1024
+
+/*@
+ * assigns \nothing;
+ */
+static void step(unsigned long i)
+{
+	if (i % NR_STEPS == 0)
+		cond_resched();
 }
 
 /* Slots of size 0 that end the array, so that a search may look a little too far. */
@@ -118,58 +131,140 @@ static size_t table_max_words(unsigned int nr_slots)
 		(nr_slots + NR_ENDS) * sizeof(struct xlate_slot)) / sizeof(unsigned long);
 }
 
-/* Makes an empty table, with room for @nr_slots, of table_bytes(@nr_slots) bytes. */
+/* Makes a table of @nr_slots, which are to be filled in, of table_bytes(@nr_slots) bytes. */
 static void table_init(struct virtio_mem_xlate_table *table, unsigned int nr_slots)
 {
 	*table = (struct virtio_mem_xlate_table){
 		.words = (void *)(table + 1),
 		.max_words = table_max_words(nr_slots),
 		.bytes = table_bytes(nr_slots),
+		.nr_slots = nr_slots,
+		.nr_live = nr_slots,
 	};
 	table->slots = (void *)(table->words + table->max_words);
 }
 
-/* Appends @slots; there must be room. */
-static int table_append(struct virtio_mem_xlate_table *table,
-			const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
+static struct xlate_slot slot_from(const struct virtio_mem_xlate_slot *slot)
 {
+	return (struct xlate_slot){
+		.gpa = slot->gpa,
+		.size = slot->size,
+		.kva = slot->kva,
+		.access = slot->access,
+		.removed = SLOT_LIVE,
+	};
+}
+
+struct sort_key {
+	u64 gpa;
+	u32 nr;			/* of the slot, as it was handed in */
+};
+
+#define DIGIT_BITS	7
+
+/* Copies @keys to @to, by the digit of gpa from bit @shift on; those of the same digit as they are. */
+static void sort_by_digit(const struct sort_key *keys, struct sort_key *to, unsigned int nr,
+			  unsigned int shift)
+{
+	u32 ends[1 << DIGIT_BITS] = {}, i, end = 0;
+
+	for (i = 0; i < nr; i++) {
+		ends[(unsigned int)(keys[i].gpa >> shift) % ARRAY_SIZE(ends)]++;
+		step(i);
+	}
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		end += ends[i];
+		ends[i] = end - ends[i];	/* where it starts; its end once it is filled */
+	}
+	for (i = 0; i < nr; i++) {
+		to[ends[(unsigned int)(keys[i].gpa >> shift) % ARRAY_SIZE(ends)]++] = keys[i];
+		step(i);
+	}
+}
+
+/*
+ * Fills @slots with the slots of @from by gpa.  A radix sort of keys: what it costs depends
+ * on the bits in which addresses differ, not on their order, and unlike sort() it has
+ * preemption points.  It needs no memory but that of @slots: the keys go to and fro between
+ * its start and its end, and from its end each is read before its slot is written there.
+ *
+ *	slots  |  0  |  1  |  2  | ...                    | nr-1|
+ *	keys   |0|1|2| ...       |nr-1| |0|1|2| ...       |nr-1|
+ */
+static void slots_sort(struct xlate_slot *slots, const struct virtio_mem_xlate_slot *from,
+		       unsigned int nr)
+{
+	struct sort_key *at_end = (struct sort_key *)(slots + nr) - nr, *keys = at_end;
+	struct sort_key *other = (struct sort_key *)slots;
+	unsigned int shift, i;
+	u64 differ = 0;
+
+	BUILD_BUG_ON(2 * sizeof(*keys) > sizeof(*slots));
+	for (i = 0; i < nr; i++) {
+		differ |= from[i].gpa ^ from[0].gpa;
+		step(i);
+	}
+	/* So that it is the last of them that leaves the keys at the end. */
+	for (shift = 0; shift < BITS_PER_LONG_LONG && differ >> shift; shift += DIGIT_BITS)
+		swap(keys, other);
+	for (i = 0; i < nr; i++) {
+		keys[i] = (struct sort_key){ .gpa = from[i].gpa, .nr = i };
+		step(i);
+	}
+	for (shift = 0; shift < BITS_PER_LONG_LONG && differ >> shift; shift += DIGIT_BITS) {
+		sort_by_digit(keys, other, nr, shift);
+		swap(keys, other);
+	}
+	for (i = 0; i < nr; i++) {
+		slots[i] = slot_from(&from[at_end[i].nr]);
+		step(i);
+	}
+}
+
+/* Fills @slots with the slots of @from by gpa, or says why one of them is none. */
+static int slots_fill(struct xlate_slot *slots, const struct virtio_mem_xlate_slot *from,
+		      unsigned int nr)
+{
+	bool sorted = true;
 	unsigned int i;
 	int err;
 
-	for (i = 0; i < nr_slots; i++) {
-		err = slot_validate(&slots[i]);
+	for (i = 0; i < nr; i++) {
+		err = slot_validate(&from[i]);
 		if (err)
 			return err;
-		table->slots[table->nr_slots++] = (struct xlate_slot){
-			.gpa = slots[i].gpa,
-			.size = slots[i].size,
-			.kva = slots[i].kva,
-			.access = slots[i].access,
-			.removed = SLOT_LIVE,
-		};
+		sorted &= !i || from[i].gpa > from[i - 1].gpa;
+		slots[i] = slot_from(&from[i]);
+		step(i);
 	}
-	table->nr_live += nr_slots;
+	if (!sorted)
+		slots_sort(slots, from, nr);
 	return 0;
 }
 
-/* Appends the slots of @from that are not removed; there must be room. */
-static void table_append_live(struct virtio_mem_xlate_table *table,
-			      const struct virtio_mem_xlate_table *from)
+/*
+ * The last slots of @table, behind as many as @base has that are not removed, are filled in
+ * and by gpa.  Fills in these of @base and merges the two, from the start on: what is
+ * written is never ahead of what is read.
+ */
+static void table_merge(struct virtio_mem_xlate_table *table,
+			const struct virtio_mem_xlate_table *base)
 {
+	const struct xlate_slot *new = table->slots + base->nr_live;
+	const struct xlate_slot *end = table->slots + table->nr_slots;
+	struct xlate_slot *to = table->slots;
 	unsigned int i;
 
-	for (i = 0; i < from->nr_slots; i++)
-		if (from->slots[i].removed == SLOT_LIVE)
-			table->slots[table->nr_slots++] = from->slots[i];
-	table->nr_live += from->nr_live;
-}
-
-static int slot_cmp(const void *a, const void *b)
-{
-	u64 gpa_a = ((const struct xlate_slot *)a)->gpa;
-	u64 gpa_b = ((const struct xlate_slot *)b)->gpa;
-
-	return gpa_a < gpa_b ? -1 : gpa_a > gpa_b;
+	for (i = 0; i < base->nr_slots; i++) {
+		step(i);
+		if (base->slots[i].removed != SLOT_LIVE)
+			continue;
+		for (; new < end && new->gpa < base->slots[i].gpa; new++) {
+			*to++ = *new;
+			step(to - table->slots);
+		}
+		*to++ = base->slots[i];
+	}
 }
 
 /*
@@ -395,8 +490,10 @@ static unsigned int choose_shift(const struct xlate_slot *slots, unsigned int sh
 	u64 bytes = 0, outside;
 	unsigned int i, part;
 
-	for (i = first; i <= last; i++)
+	for (i = first; i <= last; i++) {
 		bytes += slots[i].size;
+		step(i);
+	}
 	for (; shift + 1 < BITS_PER_LONG_LONG; shift++) {
 		part = clamp(shift + 1, RANGE_SHIFT, RANGE_SHIFT + 7) - RANGE_SHIFT;
 		outside = 0;
@@ -405,6 +502,7 @@ static unsigned int choose_shift(const struct xlate_slot *slots, unsigned int sh
 			u64 from = buckets_to(0, slots[i].gpa, shift + 1);
 			u64 to = whole_buckets_to(0, slots[i].gpa + slots[i].size, shift + 1);
 
+			step(i);
 			outside += slots[i].size;
 			if (from < to)
 				outside -= (to - from) << (shift + 1);
@@ -427,11 +525,12 @@ static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned 
 				 unsigned int first, u64 low, unsigned int depth,
 				 unsigned int *last)
 {
-	unsigned int node = table->nr_words, others = 0, more, bits;
+	unsigned int node = table->nr_words, others = 0, steps = 0, more, bits;
 
 	do {
 		more = slots_behind(&table->slots[first + others], low + bucket_last(shift));
 		others = min(others + more, table->nr_slots - 1 - first);
+		step(++steps);
 	} while (more == 3 && first + others + 1 < table->nr_slots);
 	*last = first + others;
 	/* A search looks at four anyway. */
@@ -444,6 +543,9 @@ static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned 
 	return node_word(node, shift - bits, low);
 }
 
+/* Words that are written from one preemption point to the next: microseconds, too. */
+#define MAX_RUN		4096
+
 /*
  * Writes @word for the buckets from @i to @end of @nr, and returns where to go on.  How
  * many these are, if any, nobody can guess, but that they are few; so four at a time, and
@@ -455,6 +557,13 @@ static __always_inline unsigned long fill_run(unsigned long *words, unsigned lon
 {
 	unsigned long next = max(i, end);
 
+	while (unlikely(i + MAX_RUN < end)) {
+		unsigned long part = i + MAX_RUN;
+
+		while (i < part)
+			words[i++] = word;
+		cond_resched();
+	}
 	if (likely(next + 4 <= nr)) {
 		do {
 			words[i] = word;
@@ -478,7 +587,7 @@ static void fill(struct virtio_mem_xlate_table *table, unsigned long *words, uns
 		 unsigned int shift, unsigned int first, u64 low, unsigned int depth)
 {
 	const struct xlate_slot *slots = table->slots;
-	unsigned long i = 0, end;
+	unsigned long i = 0, end, pause = first;
 	unsigned int n;
 
 	for (n = first; i < nr; n++) {
@@ -486,6 +595,10 @@ static void fill(struct virtio_mem_xlate_table *table, unsigned long *words, uns
 		bool many;
 		u64 high;
 
+		if (unlikely(i + n > pause + NR_STEPS)) {
+			pause = i + n;
+			cond_resched();
+		}
 		/* Where nothing was written up to its start, inclusive, the slot before counts. */
 		end = n < table->nr_slots ?
 		      min_t(u64, buckets_to(low, slots[n].gpa, shift), nr) : nr;
@@ -518,6 +631,7 @@ static void leave_out_far(const struct xlate_slot *slots, unsigned int *first, u
 			++*first;
 		else
 			break;
+		step(*last - *first);
 	}
 }
 
@@ -544,6 +658,18 @@ static unsigned long top_words(const struct virtio_mem_xlate_table *table, u64 l
 	return min(((low >> shift) & mask) + nr, mask + 1ULL);
 }
 
+/* Of no bucket. */
+#define NO_WORD		0UL
+
+/*
+ * An address that no bucket covers may lead to words from @from to @to, which are of no
+ * bucket.  What is there does not count, but it is loaded, so it must have been written.
+ */
+static void clear_words(struct virtio_mem_xlate_table *table, unsigned long from, unsigned long to)
+{
+	fill_run(table->words, to, from, to, NO_WORD);
+}
+
 /*@
  * assigns table->words[0 .. table->max_words - 1], table->nr_words, table->shift,
  *	table->bucket_mask, table->base, table->span, table->far_word, table->word_mask,
@@ -556,6 +682,7 @@ static void build_index(struct virtio_mem_xlate_table *table)
 
 	table->far_word = slots_word(0, order_base_2(max(table->nr_slots, 1U)));
 	table->nr_words = 1;
+	table->words[0] = NO_WORD;	/* where there are no buckets, every address leads there */
 	if (!table->nr_slots)
 		return;
 	leave_out_far(table->slots, &first, &last);
@@ -569,7 +696,7 @@ static void build_index(struct virtio_mem_xlate_table *table)
 	low &= ~bucket_last(shift);
 	/* The first bucket may be so coarse that some were not far at all. */
 	while (first && slot_last(&table->slots[first - 1]) >= low)
-		first--;
+		step(--first);
 	nr = ((high - low) >> shift) + 1;
 	table->bucket_mask = ~bucket_last(shift);
 	table->base = low;
@@ -585,41 +712,35 @@ static void build_index(struct virtio_mem_xlate_table *table)
 		first = table_search(table, slots_word(0, 31), low) - table->slots;
 		fill(table, table->words, nr - part, shift, first, low, 0);
 	}
+	clear_words(table, nr - part, place);
+	clear_words(table, table->nr_words,
+		    min_t(u64, number_mask(nr) + 1ULL, table->max_words));
 }
 
-/* Sorts @slots, each valid, unless two share a byte: -EEXIST. */
+/* Are @slots, each valid, by gpa, and no byte is in two of them?  Or else -EEXIST. */
 /*@
- * requires \valid(slots + (0 .. nr - 1)) && nr <= VIRTIO_MEM_XLATE_MAX_SLOTS;
+ * requires \valid_read(slots + (0 .. nr - 1)) && nr <= VIRTIO_MEM_XLATE_MAX_SLOTS;
  * requires are_valid(slots, nr);
- * assigns slots[0 .. nr - 1];
- * ensures are_valid(slots, nr);
+ * assigns \nothing;
  * ensures \result == 0 ==> are_apart(slots, nr);
  * ensures \result != 0 ==> \result == -EEXIST && \exists integer i;
- *	0 < i < nr && slots[i - 1].gpa <= slots[i].gpa &&
- *	slots[i].gpa < slots[i - 1].gpa + slots[i - 1].size;
+ *	0 < i < nr && slots[i].gpa < slots[i - 1].gpa + slots[i - 1].size;
  */
-static int slots_sort(struct xlate_slot *slots, unsigned int nr)
+static int slots_check(const struct xlate_slot *slots, unsigned int nr)
 {
-	bool sorted = false;
 	unsigned int i;
 
 	/*@
-	 * loop invariant 1 <= i && are_valid(slots, nr);
-	 * loop invariant sorted ==> \forall integer a, b; 0 <= a < b < nr ==>
-	 *	slots[a].gpa <= slots[b].gpa;
+	 * loop invariant 1 <= i;
 	 * loop invariant \forall integer a, b; 0 <= a < b < i && b < nr ==>
 	 *	slots[a].gpa + slots[a].size <= slots[b].gpa;
-	 * loop assigns i, sorted, slots[0 .. nr - 1];
-	 * loop variant (sorted ? 0 : nr) + nr - i;
+	 * loop assigns i;
+	 * loop variant nr - i;
 	 */
 	for (i = 1; i < nr; i++) {
-		if (!sorted && slots[i].gpa < slots[i - 1].gpa) {
-			sort(slots, nr, sizeof(*slots), slot_cmp, NULL);
-			sorted = true;
-			i = 1;
-		}
-		if (slots[i].gpa - slots[i - 1].gpa < slots[i - 1].size)
+		if (slots[i].gpa < slots[i - 1].gpa + slots[i - 1].size)
 			return -EEXIST;
+		step(i);
 	}
 	return 0;
 }
@@ -646,11 +767,12 @@ static void slots_end(struct xlate_slot *slots, unsigned int nr)
 		slots[i].gpa = U64_MAX;
 		slots[i].size = 0;
 		slots[i].kva = NULL;	/* for a processor that runs ahead */
+		slots[i].access = 0;
 		slots[i].removed = 0;
 	}
 }
 
-/* Makes what was appended searchable, or says why it is no table. */
+/* Makes the slots that were filled in, by gpa, searchable, or says why they are no table. */
 /*@
  * requires \valid(table) && table->nr_slots <= VIRTIO_MEM_XLATE_MAX_SLOTS;
  * requires \valid(table->slots + (0 .. table->nr_slots + NR_ENDS - 1));
@@ -665,7 +787,7 @@ static void slots_end(struct xlate_slot *slots, unsigned int nr)
  */
 static int table_seal(struct virtio_mem_xlate_table *table)
 {
-	int err = slots_sort(table->slots, table->nr_slots);
+	int err = slots_check(table->slots, table->nr_slots);
 
 	if (err)
 		return err;
@@ -742,35 +864,31 @@ static void *slot_kva(const struct xlate_slot *slot, size_t offset)
 	return slot->kva + (offset & (array_index_mask_nospec(offset, size) | huge));
 }
 
-/*
- * Where the device sees the byte at @gpa, and how many from there on are sure to
- * follow it there.  @word is that of the largest bucket with @gpa.  0 or -errno.
- */
-static __always_inline int
-table_lookup(const struct virtio_mem_xlate_view *view, unsigned long word, u64 gpa,
-	     unsigned int access, void **kva, u64 *bytes)
+/* Where @slot has the byte at @gpa, and how many it has from there on.  0 or -errno. */
+static __always_inline int slot_byte(const struct xlate_slot *slot, u32 generation, u64 gpa,
+				     unsigned int access, void **kva, u64 *bytes)
 {
-	const struct xlate_slot *slot;
-	u64 offset, behind;
+	u64 offset = gpa - slot->gpa;
 	int err;
 
-	word = table_word(view->table, word, gpa, &behind);
-	if (word_is_slot(word)) {
-		if (!__virtio_mem_xlate_word_kva(word, ULONG_MAX, access, gpa, kva))
-			return -EPERM;
-		*bytes = behind + 1;
-		return 0;
-	}
-	slot = table_search(view->table, word, gpa);
-	offset = gpa - slot->gpa;
 	if (offset >= slot->size)
 		return -EFAULT;
-	err = slot_check(slot, view->generation, access);
+	err = slot_check(slot, generation, access);
 	if (err)
 		return err;
 	*kva = slot_kva(slot, offset);
 	*bytes = slot->size - offset;
 	return 0;
+}
+
+/* The slot with the byte at @gpa, or where there is none another. */
+static const struct xlate_slot *table_slot(const struct virtio_mem_xlate_table *table, u64 gpa)
+{
+	u64 behind;
+	unsigned long word = table_word(table, top_word(table, gpa), gpa, &behind);
+
+	/* Of a bucket in a slot the word does not say in which. */
+	return table_search(table, word_is_slot(word) ? slots_word(0, 31) : word, gpa);
 }
 
 /*
@@ -791,6 +909,7 @@ static void take_out(struct virtio_mem_xlate_table *table, unsigned int offset, 
 		unsigned long *word = &table->words[offset + (bucket & mask)];
 		u64 bucket_low = bucket << shift;
 
+		step(bucket);
 		if (word_is_node(*word))
 			take_out(table, node_word_place(*word, bucket_low), node_word_shift(*word),
 				 bucket_low, bucket_low + bucket_last(shift), i);
@@ -800,21 +919,35 @@ static void take_out(struct virtio_mem_xlate_table *table, unsigned int offset, 
 }
 
 /*
- * From the next generation on there is no slot of exactly @gpa and @size.
- * Readers may be looking: those of an earlier generation see no difference.
+ * From the next generation on there is no slot in [@gpa, @gpa + @size), which begins
+ * with a slot and ends with one.  Readers may be looking: those of an earlier
+ * generation see no difference, and all slots go with one generation.
  */
 static int table_remove(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
 {
-	struct xlate_slot *slot = table_search(table, slots_word(0, 31), gpa);
+	struct xlate_slot *first, *last, *slot;
+	unsigned int nr = 0;
+	u64 high;
 
-	if (!size || slot->gpa != gpa || slot->size != size || slot->removed != SLOT_LIVE)
+	if (!size || check_add_overflow(gpa, size - 1, &high))
 		return -ENOENT;
-	take_out(table, 0, table->shift, table->base, table->base + table->span - 1,
-		 slot - table->slots);
-	WRITE_ONCE(slot->removed, table->generation + 1);
+	first = table_search(table, slots_word(0, 31), gpa);
+	last = table_search(table, slots_word(0, 31), high);
+	if (first->gpa != gpa || first->removed != SLOT_LIVE ||
+	    slot_last(last) != high || last->removed != SLOT_LIVE)
+		return -ENOENT;
+	for (slot = first; slot <= last; slot++) {
+		step(slot - first);
+		if (slot->removed != SLOT_LIVE)
+			continue;
+		take_out(table, 0, table->shift, table->base, table->base + table->span - 1,
+			 slot - table->slots);
+		WRITE_ONCE(slot->removed, table->generation + 1);
+		nr++;
+	}
 	/* Pairs with smp_load_acquire() in table_generation(). */
 	smp_store_release(&table->generation, table->generation + 1);
-	table->nr_live--;
+	table->nr_live -= nr;
 	return 0;
 }
 
@@ -839,49 +972,37 @@ static int driver_range_validate(struct virtio_driver_range driver)
 }
 
 /*
- * How much of the start of @driver, which is not empty, is contiguous and allows
- * @access, and where.  Both must be valid.  0 or -errno for its first byte.
+ * The longest leading piece of @driver that is contiguous and allows @access; @driver is
+ * moved past it.  @driver and @access must be valid, and @slot as table_slot() says for
+ * @driver's start, or as the last call of this left it: the slots are in order, so it is
+ * looked up once and the walk goes on from there.
+ *
+ * 1 with @device, 0 if @driver is empty, or -errno for its first byte.
  */
 static __always_inline int
-table_piece(const struct virtio_mem_xlate_view *view, struct virtio_driver_range driver,
-	    unsigned int access, void **kva, u64 *len)
+table_next(const struct virtio_mem_xlate_view *view, const struct xlate_slot **slot,
+	   struct virtio_driver_range *driver, unsigned int access,
+	   struct virtio_device_range *device)
 {
-	unsigned long word = top_word(view->table, driver.start);
-	u64 bytes;
-	void *next;
-	int err;
-
-	err = table_lookup(view, word, driver.start, access, kva, len);
-	if (err)
-		return err;
-	for (; *len < driver.len; *len += bytes) {
-		u64 gpa = driver.start + *len;
-
-		word = top_word(view->table, gpa);
-		if (table_lookup(view, word, gpa, access, &next, &bytes) || next != *kva + *len)
-			return 0;
-	}
-	*len = driver.len;
-	return 0;
-}
-
-/*
- * That leading piece of @driver, which is moved past it.  @driver and @access must
- * be valid.  1 with @device, 0 if @driver is empty, or -errno for its first byte.
- */
-static int table_next(const struct virtio_mem_xlate_view *view,
-		      struct virtio_driver_range *driver, unsigned int access,
-		      struct virtio_device_range *device)
-{
+	const struct xlate_slot *at = *slot;
 	void *kva;
 	u64 len;
 	int err;
 
 	if (!driver->len)
 		return 0;
-	err = table_piece(view, *driver, access, &kva, &len);
+	err = slot_byte(at, view->generation, driver->start, access, &kva, &len);
 	if (err)
 		return err;
+	while (len < driver->len) {
+		at++;
+		if (at->kva != kva + len || at->gpa != driver->start + len ||
+		    slot_check(at, view->generation, access))
+			break;
+		len += at->size;
+	}
+	*slot = at;
+	len = min(len, driver->len);
 	*device = virtio_device_range_new(kva, len, access);
 	driver->start += len;
 	driver->len -= len;

@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Tracepoints: which guest address failed and why, and what updates wait for. */
+/*
+ * Tracepoints: which guest address failed and why, and what updates wait for.
+ *
+ * Their symbols are global in a kernel that builds them in, so they have the module's
+ * prefix.  An event's name is its symbol's; as it is unique, it can be typed without
+ * the name of its system, and both events together by that: as root, one of
+ *
+ *	echo virtio_mem_xlate_fail >/sys/kernel/tracing/set_event
+ *	echo 1 >/sys/kernel/tracing/events/virtio_mem_xlate/enable
+ *	perf record -e 'virtio_mem_xlate:*'
+ */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM virtio_mem_xlate
 
@@ -9,7 +19,7 @@
 #include <linux/tracepoint.h>
 
 /* A table has been put in force, and no view sees the one before it any more. */
-TRACE_EVENT(update,
+TRACE_EVENT(virtio_mem_xlate_update,
 	TP_PROTO(u32 context, u32 nr_slots, u64 waited_ns),
 	TP_ARGS(context, nr_slots, waited_ns),
 	TP_STRUCT__entry(
@@ -30,7 +40,7 @@ TRACE_EVENT(update,
  * A lookup has failed.  Where pieces have been had before, the range is what was
  * left behind them.
  */
-TRACE_EVENT(fail,
+TRACE_EVENT(virtio_mem_xlate_fail,
 	TP_PROTO(u32 context, u64 gpa, u64 len, u32 access, int err),
 	TP_ARGS(context, gpa, len, access, err),
 	TP_STRUCT__entry(

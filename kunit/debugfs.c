@@ -330,6 +330,25 @@ static void slots_are_shown(struct kunit *test)
 	__fput_sync(file);
 }
 
+#define REMOVED	257
+
+/* 257 slots, one update, one wait. */
+static void removal_of_many_is_one_update(struct kunit *test)
+{
+	struct virtio_mem_xlate_slot *slots;
+	struct virtio_mem_xlate *xlate;
+	unsigned int i;
+
+	slots = kunit_kcalloc(test, REMOVED, sizeof(*slots), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, slots);
+	for (i = 0; i < REMOVED; i++)
+		slots[i] = (struct virtio_mem_xlate_slot){ 0x200 * i, 0x100, bytes, RW };
+	xlate = register_for_test(test, slots, REMOVED);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, 0, 0x200 * REMOVED - 0x100), 0);
+	KUNIT_EXPECT_EQ(test, stat_of(test, xlate, "slots"), 0);
+	KUNIT_EXPECT_EQ(test, stat_of(test, xlate, "updates"), 1);
+}
+
 struct replace_work {
 	struct work_struct work;
 	struct virtio_mem_xlate *xlate;
@@ -441,6 +460,7 @@ static void files_against_unregister(struct kunit *test)
 static struct kunit_case debugfs_cases[] = {
 	KUNIT_CASE_PARAM(failures_are_counted, call_gen_params),
 	KUNIT_CASE(slots_are_shown),
+	KUNIT_CASE(removal_of_many_is_one_update),
 	KUNIT_CASE(waits_are_shown),
 	KUNIT_CASE(files_against_unregister),
 	{}

@@ -86,6 +86,11 @@ static int update_by_remove(struct updater *updater)
 	return virtio_mem_xlate_remove(updater->xlate, updater->old.gpa, updater->old.size);
 }
 
+static int update_by_remove_of_two(struct updater *updater)
+{
+	return virtio_mem_xlate_remove(updater->xlate, updater->old.gpa, GPA + SIZE);
+}
+
 static int update_by_unregister(struct updater *updater)
 {
 	virtio_mem_xlate_unregister(updater->xlate);
@@ -103,6 +108,7 @@ static const struct update_case {
 	{ "replace with no slots", update_by_replace_with_none, .gone = true },
 	{ "add", update_by_add },
 	{ "remove", update_by_remove, .gone = true },
+	{ "remove two", update_by_remove_of_two, .gone = true },
 	{ "unregister", update_by_unregister, .gone = true, .unregisters = true },
 };
 
@@ -199,6 +205,73 @@ static void update_waits_for_the_view(struct kunit *test)
 	if (!c->unregisters)
 		virtio_mem_xlate_unregister(updater.xlate);
 	virtio_mem_xlate_put(updater.xlate);
+}
+
+#define REMOVED	257
+
+static bool sees_slots(struct virtio_mem_xlate_view *view,
+		       const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < nr_slots; i++)
+		n += view_byte(view, slots[i].gpa) == slots[i].kva &&
+		     view_byte(view, slots[i].gpa + slots[i].size - 1) ==
+		     slots[i].kva + slots[i].size - 1;
+	return n == nr_slots;
+}
+
+static bool sees_no_slot(struct virtio_mem_xlate_view *view,
+			 const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < nr_slots; i++)
+		n += view_byte(view, slots[i].gpa) != ERR_PTR(-EFAULT) ||
+		     view_byte(view, slots[i].gpa + slots[i].size - 1) != ERR_PTR(-EFAULT);
+	return !n;
+}
+
+/* Of large slots and small ones, with holes and without: a view sees all of them or none. */
+static void many_slots_removed_at_once(struct kunit *test)
+{
+	struct updater updater = { .update = update_by_remove };
+	const unsigned int nr = REMOVED + 2;
+	struct virtio_mem_xlate_slot *slots;
+	struct virtio_mem_xlate_view old, new;
+	unsigned int ms, i;
+	u64 gpa = GPA;
+
+	slots = kunit_kcalloc(test, nr, sizeof(*slots), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, slots);
+	for (i = 0; i < nr; i++, gpa += slots[i - 1].size + (i % 5 ? 0 : SIZE))
+		slots[i] = (struct virtio_mem_xlate_slot){
+			gpa, i % 7 ? SIZE : 64 * SIZE, (void *)0x100000 + gpa, RW };
+	updater.old.gpa = slots[1].gpa;
+	updater.old.size = slots[nr - 2].gpa + slots[nr - 2].size - slots[1].gpa;
+	init_completion(&updater.done);
+	updater.xlate = register_for_test(test, slots, nr);
+
+	virtio_mem_xlate_read_lock(updater.xlate, &old);
+	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, kthread_run(updater_thread, &updater, "updater"));
+	for (ms = 0; translate_byte(updater.xlate, slots[1].gpa) != ERR_PTR(-EFAULT) &&
+	     ms < 10000; ms++)
+		fsleep(1000);
+	virtio_mem_xlate_read_lock(updater.xlate, &new);
+	KUNIT_EXPECT_TRUE(test, sees_no_slot(&new, &slots[1], REMOVED));
+	KUNIT_EXPECT_TRUE(test, sees_slots(&new, &slots[0], 1));
+	KUNIT_EXPECT_TRUE(test, sees_slots(&new, &slots[nr - 1], 1));
+	KUNIT_EXPECT_TRUE(test, sees_slots(&old, slots, nr));
+	virtio_mem_xlate_read_unlock(&new);
+	KUNIT_EXPECT_FALSE(test, completion_done(&updater.done));
+	virtio_mem_xlate_read_unlock(&old);
+
+	KUNIT_EXPECT_TRUE(test, wait_for_completion_timeout(&updater.done, 20 * HZ));
+	KUNIT_EXPECT_EQ(test, updater.ret, 0);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(updater.xlate, &slots[1], REMOVED), 0);
+	virtio_mem_xlate_read_lock(updater.xlate, &new);
+	KUNIT_EXPECT_TRUE(test, sees_slots(&new, slots, nr));
+	virtio_mem_xlate_read_unlock(&new);
 }
 
 /* An updater that waits does not stop readers, nor another update from being published. */
@@ -1089,6 +1162,7 @@ static void range_flipped_while_read(struct kunit *test)
 static struct kunit_case lifetime_cases[] = {
 	KUNIT_CASE(views_nest),
 	KUNIT_CASE_PARAM(update_waits_for_the_view, update_gen_params),
+	KUNIT_CASE(many_slots_removed_at_once),
 	KUNIT_CASE(updates_do_not_block_views),
 	KUNIT_CASE(update_of_one_context_under_a_view_of_another),
 	KUNIT_CASE(memory_may_be_freed_at_once),

@@ -244,7 +244,7 @@ static void query_pieces(struct kunit *test, struct oracle *o, struct virtio_mem
 	for (i = 0; i < 2; i++) {
 		ret = i ? virtio_mem_xlate_cursor_range(&o->cursor, view, range, access, &device) :
 			  virtio_mem_xlate_range(view, range, access, &device);
-		expect_answer(test, o, ret == (err ?: nr_pieces > 1 ? -ENOBUFS : 0),
+		expect_answer(test, o, ret == (nr_pieces > 1 ? -ENOBUFS : err),
 			      i ? "cursor" : "range");
 		if (ret || !range.len)
 			expect_answer(test, o, device_range_is_empty(device), "device after range");
@@ -268,7 +268,7 @@ static void query_pieces(struct kunit *test, struct oracle *o, struct virtio_mem
 
 	room = below(o, nr_pieces + 2);
 	ret = virtio_mem_xlate_kvec(view, range, access, o->kvec, room);
-	expect_answer(test, o, ret == (err ?: nr_pieces > room ? -ENOBUFS : (int)nr_pieces),
+	expect_answer(test, o, ret == (nr_pieces > room ? -ENOBUFS : err ?: (int)nr_pieces),
 		      "kvec");
 	for (i = 0; ret > 0 && i < nr_pieces; i++)
 		expect_answer(test, o, o->kvec[i].iov_base == want[i].iov_base &&
@@ -353,28 +353,38 @@ static void update_add(struct kunit *test, struct oracle *o)
 		o->nr_slots += n;
 }
 
+/* The slots of a range from the start of one to the end of one, or of a byte more or less. */
 static void update_remove(struct kunit *test, struct oracle *o)
 {
-	struct virtio_mem_xlate_slot slot = { o->layout->origin, 1 };
-	bool removed = false;
-	unsigned int i;
+	u64 gpa = o->layout->origin, end = gpa + 1;
+	bool begins = false, ends = false;
+	unsigned int i, n = 0;
 
-	if (o->nr_slots)
-		slot = o->slots[below(o, o->nr_slots)];
-	if (chance(o, 20))
-		slot.gpa += below(o, 3) - 1;
-	if (chance(o, 20))
-		slot.size += below(o, 3) - 1;
-	for (i = 0; i < o->nr_slots; i++) {
-		if (o->slots[i].gpa == slot.gpa && o->slots[i].size == slot.size) {
-			o->slots[i] = o->slots[--o->nr_slots];
-			removed = true;
-			break;
-		}
+	if (o->nr_slots) {
+		struct virtio_mem_xlate_slot *from = &o->slots[below(o, o->nr_slots)], *to = from;
+
+		if (chance(o, 30))
+			to = &o->slots[below(o, o->nr_slots)];
+		gpa = from->gpa;
+		end = to->gpa + to->size;
 	}
-	o->refused += !removed;
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(o->xlate, slot.gpa, slot.size),
-			removed ? 0 : -ENOENT);
+	if (chance(o, 20))
+		gpa += below(o, 3) - 1;
+	if (chance(o, 20))
+		end += below(o, 3) - 1;
+	for (i = 0; i < o->nr_slots; i++) {
+		begins |= o->slots[i].gpa == gpa;
+		ends |= o->slots[i].gpa + o->slots[i].size == end && gpa < end;
+	}
+	o->refused += !(begins && ends);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(o->xlate, gpa, end - gpa),
+			begins && ends ? 0 : -ENOENT);
+	if (!begins || !ends)
+		return;
+	for (i = 0; i < o->nr_slots; i++)
+		if (o->slots[i].gpa < gpa || o->slots[i].gpa >= end)
+			o->slots[n++] = o->slots[i];
+	o->nr_slots = n;
 }
 
 static void one_context(struct kunit *test, struct oracle *o, u64 table_seed)

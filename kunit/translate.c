@@ -82,8 +82,8 @@ static void *host_byte(struct guest *guest, u64 gpa)
 }
 
 /*
- * What the whole range gives: 0 and a number of pieces, or an error, after @good
- * bytes in @pieces pieces.
+ * What the whole range gives where there is room for all: 0 and a number of pieces, or
+ * an error, after @good bytes in @pieces pieces.
  */
 static const struct translate_case {
 	const char *name;
@@ -139,6 +139,7 @@ static const struct translate_case {
 	{ "hole, then refused", 0xfff, 0x300, W, -EFAULT, 0, 0 },
 	{ "pieces, then refused", 0x1000, 0x240, R, -EPERM, 2, 0x200 },
 	{ "pieces, then a hole", 0x1300, 0x42, RW, -EFAULT, 2, 0x41 },
+	{ "pieces, then refused in the second", 0x1100, 0xc2, W, -EPERM, 2, 0xc1 },
 
 	{ "empty in a slot", 0x1000, 0, RW, 0, 0 },
 	{ "empty in a slot without access", 0x11c1, 0, W, 0, 0 },
@@ -203,9 +204,10 @@ static void range_is_whole_or_nothing(struct kunit *test)
 	struct virtio_device_range device = poisoned_device_range();
 
 	if (c->err || c->pieces != 1) {
+		/* There is room for one piece, and what is behind that is not looked at. */
 		KUNIT_EXPECT_EQ(test,
 				virtio_mem_xlate_range(&view, case_range(c), c->access, &device),
-				c->err ?: c->pieces ? -ENOBUFS : 0);
+				c->pieces > 1 ? -ENOBUFS : c->err);
 		KUNIT_EXPECT_TRUE(test, device_range_is_empty(device));
 		KUNIT_EXPECT_NULL(test, virtio_device_range_ptr(device, u8));
 		return;
@@ -262,7 +264,7 @@ static void kvec_fills_an_array(struct kunit *test)
 			kvec[i] = canary;
 		ret = virtio_mem_xlate_kvec(&view, case_range(c), c->access, kvec, room);
 		KUNIT_EXPECT_EQ_MSG(test, ret,
-				    c->err ?: room < c->pieces ? -ENOBUFS : (int)c->pieces,
+				    room < c->pieces ? -ENOBUFS : c->err ?: (int)c->pieces,
 				    "room for %u", room);
 		KUNIT_EXPECT_PTR_EQ(test, kvec[room].iov_base, canary.iov_base);
 		KUNIT_EXPECT_EQ(test, kvec[room].iov_len, canary.iov_len);
@@ -527,6 +529,91 @@ static void many_clusters(struct kunit *test)
 	}
 }
 
+#define LARGE	0x1000000
+
+/*
+ * A slot so large that the index has to cut it into many buckets, for the sake of small
+ * slots beside it; where a range in it ends decides, not how many buckets it crosses.
+ */
+static void ranges_over_many_buckets(struct kunit *test)
+{
+	struct virtio_mem_xlate_slot slots[64];
+	struct virtio_mem_xlate_view view;
+	struct virtio_device_range device;
+	struct virtio_mem_xlate *xlate;
+	unsigned int i, j;
+
+	slots[0] = (struct virtio_mem_xlate_slot){ 0x1000, LARGE, (void *)0x10000000, RW };
+	for (i = 1; i < ARRAY_SIZE(slots); i++)
+		slots[i] = (struct virtio_mem_xlate_slot){
+			0x1000 + LARGE + (i - 1) * 0x8000, 0x8000,
+			(void *)0x10000000 + LARGE + (i - 1) * 0x8000, i % 3 ? R : RW,
+		};
+	/* The first of the small ones goes on in the host where the large one ends, no other. */
+	for (i = 2; i < ARRAY_SIZE(slots); i++)
+		slots[i].kva += i * 0x1000;
+	xlate = register_for_test(test, slots, ARRAY_SIZE(slots));
+	virtio_mem_xlate_read_lock(xlate, &view);
+	for (i = 0; i < LARGE; i += LARGE / 64 - 1) {
+		for (j = 1; j <= LARGE - i; j = j * 2 + 1) {
+			struct virtio_driver_range range = { 0x1000 + i, j };
+
+			KUNIT_EXPECT_EQ(test, virtio_mem_xlate_range(&view, range, RW, &device), 0);
+			KUNIT_EXPECT_PTR_EQ(test, device.kva, slots[0].kva + i);
+			range.len = LARGE - i + (j & 1);
+			KUNIT_EXPECT_EQ(test, virtio_mem_xlate_range(&view, range, RW, &device),
+					-EPERM);
+			KUNIT_EXPECT_EQ(test, virtio_mem_xlate_range(&view, range, R, &device), 0);
+			KUNIT_EXPECT_PTR_EQ(test, device.kva, slots[0].kva + i);
+			range.len = LARGE + 0x8000 - i;
+			KUNIT_EXPECT_EQ(test, virtio_mem_xlate_range(&view, range, R, &device), 0);
+			range.len++;
+			KUNIT_EXPECT_EQ(test, virtio_mem_xlate_range(&view, range, R, &device),
+					-ENOBUFS);
+			range.len = U64_MAX - range.start;
+			KUNIT_EXPECT_EQ(test, virtio_mem_xlate_next(&view, &range, R, &device), 1);
+			KUNIT_EXPECT_EQ(test, device.len, LARGE + 0x8000 - i);
+		}
+	}
+	virtio_mem_xlate_read_unlock(&view);
+
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, 0x1000, LARGE), 0);
+	for (j = 1; j <= LARGE; j = j * 2 + 1)
+		KUNIT_EXPECT_EQ(test, translate(xlate, 0x1000 + LARGE - j, j, R, &device), -EFAULT);
+}
+
+/* With no room left a walk ends, whatever is behind; but the byte there is judged first. */
+static void room_ends_the_walk(struct kunit *test)
+{
+	CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
+	static const struct {
+		u64 start, len;
+		unsigned int access, room;
+		int ret;
+	} cases[] = {
+		{ 0x1000, 0x300, R, 0, -ENOBUFS },
+		{ 0x1000, 0x300, R, 1, -ENOBUFS },	/* C is there, E forbidden, F a hole */
+		{ 0x1000, 0x300, R, 2, -EPERM },
+		{ 0x1000, 0x300, R, 3, -EPERM },
+		{ 0x11c1, 0x300, W, 0, -EPERM },
+		{ 0x1240, 0x300, W, 0, -EFAULT },
+		{ 0x1300, 0x300, RW, 1, -ENOBUFS },
+		{ 0x1300, 0x300, RW, 2, -EFAULT },
+		{ 0x1300, U64_MAX - 0x1300, RW, 1, -ENOBUFS },
+		{ 0x1300, 0, RW, 0, 0 },
+		{ U64_MAX, 1, RW, 0, -EOVERFLOW },
+		{ 0x1000, 1, 4, 0, -EINVAL },
+	};
+	struct kvec kvec[4];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		KUNIT_EXPECT_EQ_MSG(test, virtio_mem_xlate_kvec(&view,
+				    (struct virtio_driver_range){ cases[i].start, cases[i].len },
+				    cases[i].access, kvec, cases[i].room),
+				    cases[i].ret, "case %u", i);
+}
+
 /* All three have the same kva - gpa, which does not make one of them. */
 static void same_offset_across_a_hole(struct kunit *test)
 {
@@ -728,6 +815,8 @@ static struct kunit_case translate_kunit_cases[] = {
 	KUNIT_CASE(typed_pointers),
 	KUNIT_CASE(nothing_stale_after_an_update),
 	KUNIT_CASE(many_clusters),
+	KUNIT_CASE(ranges_over_many_buckets),
+	KUNIT_CASE(room_ends_the_walk),
 	KUNIT_CASE(same_offset_across_a_hole),
 	KUNIT_CASE(removed_slot_ends_a_piece),
 	KUNIT_CASE(huge_slot),

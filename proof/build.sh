@@ -30,7 +30,7 @@ compile() {
 	shift 3
 
 	empty_headers "$BUILD/include"
-	"$cc" -std=gnu11 -Wall -Wextra -Wno-unused-function -Wno-sign-compare \
+	"$cc" -std=gnu11 -fno-strict-aliasing -Wall -Wextra -Wno-unused-function -Wno-sign-compare \
 		-Wno-unused-parameter -g -idirafter "$BUILD/include" \
 		-idirafter /usr/include/x86_64-linux-gnu -I"$TREE" -include "$TOP/proof/user.h" \
 		"$@" -o "$out" "$TOP/proof/$source" -lpthread

@@ -20,7 +20,7 @@ measure() {
 	for name in ops oracle words; do
 		compile gcc "$name" "$name.c" -O0 -fno-inline -DCOVERAGE --coverage -DRANDOM || return
 	done
-	./ops 1 6000 && ./oracle 1 0 200 1000 && ./words || return
+	./ops 1 6000 && ./oracle 4 0 600 1000 && ./words || return
 	for name in ./*.gcda; do
 		gcov -b -c -j -t "$name" >"$name.json" || return
 	done

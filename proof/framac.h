@@ -19,6 +19,12 @@
 #define clamp(x, low, high) min(max(x, low), high)
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
+#define swap(a, b) do { typeof(a) _t = (a); (a) = (b); (b) = _t; } while (0)
+
+/*@
+ * assigns \nothing;
+ */
+void cond_resched(void);
 
 /*@
  * axiomatic bits {

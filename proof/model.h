@@ -69,7 +69,7 @@ static inline int model_byte(const struct model *model, u32 generation, wide gpa
 }
 
 struct answer {
-	int error;		/* of the first byte that cannot be had, or 0 */
+	int error;		/* of the first byte that is inaccessible or has no room, or 0 */
 	uintptr_t kva;		/* of the first byte */
 	wide piece;		/* bytes that are contiguous from there */
 	wide good;		/* bytes before the error, or all */
@@ -77,11 +77,12 @@ struct answer {
 };
 
 /*
- * All about [start, start + len).  Goes byte by byte, or, once @by_slot, from slot
- * to slot, whose bytes are all alike.
+ * All about [start, start + len), in @room pieces at most.  Goes byte by byte, or, once
+ * @by_slot, from slot to slot, whose bytes are all alike.
  */
 static inline struct answer model_range(const struct model *model, u32 generation, wide start,
-					wide len, unsigned int access, bool by_slot)
+					wide len, unsigned int access, unsigned int room,
+					bool by_slot)
 {
 	struct answer answer = {};
 	wide pos, end = start + len, slot;
@@ -101,10 +102,15 @@ static inline struct answer model_range(const struct model *model, u32 generatio
 			break;
 		if (!by_slot)
 			slot = pos + 1;
+		if (pos == start || kva != next) {
+			if (answer.pieces == room) {
+				answer.error = -ENOBUFS;
+				break;
+			}
+			answer.pieces++;
+		}
 		if (pos == start)
 			answer.kva = kva;
-		if (pos == start || kva != next)
-			answer.pieces++;
 		if (answer.pieces == 1)
 			answer.piece = (slot < end ? slot : end) - start;
 		next = kva + (uintptr_t)(slot - pos);

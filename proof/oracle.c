@@ -18,11 +18,11 @@
 #define G (1ULL << 30)
 
 enum layout { EQ2M, PC, RAND, ADV, HEAVYTAIL, TINY, PACKED, ANY, TOP, FAR, NESTED,
-	      EDGE, HALF, NR_LAYOUTS };
+	      EDGE, HALF, CLIFF, NR_LAYOUTS };
 
 static const char *const layout_names[NR_LAYOUTS] = {
 	"eq2m", "pc", "rand", "adv", "heavytail", "tiny", "packed", "any", "top", "far",
-	"nested", "edge", "half",
+	"nested", "edge", "half", "cliff",
 };
 
 static u64 seed, table_nr, state;
@@ -95,7 +95,7 @@ static void add_slot(u64 gpa, u64 size)
 	model.nr++;
 }
 
-/* One of the five of the benchmark with @n slots, or of the eight that hurt. */
+/* One of the five of the benchmark with @n slots, or of the nine that hurt. */
 static void make_slots(enum layout shape, unsigned int n)
 {
 	u64 pos = 0, size, most;
@@ -182,6 +182,14 @@ static void make_slots(enum layout shape, unsigned int n)
 		for (i = 1; i < n; i++, pos += size + below(3))
 			add_slot(pos, size = 1 + below(9));
 		break;
+	case CLIFF:	/* one in thousands of buckets, so fine for the sake of some of a bucket each */
+		pos = table_max_words(n) / 2 * M;
+		add_slot(below(2 * M), pos - below(M));
+		for (i = 1, pos += 3 * M; i < n / 50 + 1; i++, pos += M)
+			add_slot(pos, M - 1);
+		for (; i < n; i++, pos += 2)
+			add_slot(pos, 1);
+		break;
 	default:
 		break;
 	}
@@ -254,6 +262,7 @@ static void ask(const struct virtio_mem_xlate_view *view)
 	struct kvec kvec[4];
 	struct answer want;
 	u32 generation = view->generation;
+	unsigned int room;
 	int ret, i;
 
 	range.start = address();
@@ -261,13 +270,13 @@ static void ask(const struct virtio_mem_xlate_view *view)
 	/* A range over thousands of slots takes the model as long as all else. */
 	if (range.len > 64 && model.nr > 64 && chance(90))
 		range.len &= 0xffff;
-	want = model_range(&model, generation, range.start, range.len, access, range.len > 24);
+	want = model_range(&model, generation, range.start, range.len, access, 1, range.len > 24);
 	asked++;
 	hits += !want.error && range.len;
 
 	memset(&device, 0xff, sizeof(device));
 	ret = virtio_mem_xlate_range(view, range, access, &device);
-	if (ret != (want.error ?: want.pieces > 1 ? -ENOBUFS : 0))
+	if (ret != want.error)
 		failed("range", range, access, generation);
 	if (ret || !range.len) {
 		if (device.kva || device.len || device.access)
@@ -302,11 +311,13 @@ static void ask(const struct virtio_mem_xlate_view *view)
 
 	if (asked % 16)
 		return;
-	ret = virtio_mem_xlate_kvec(view, range, access, kvec, 4);
-	if (ret != (want.error ?: want.pieces > 4 ? -ENOBUFS : (int)want.pieces))
+	room = below(5);
+	want = model_range(&model, generation, range.start, range.len, access, room, true);
+	ret = virtio_mem_xlate_kvec(view, range, access, kvec, room);
+	if (ret != (want.error ?: (int)want.pieces))
 		failed("kvec", range, access, generation);
 	for (i = 0, rest = range; i < ret; i++) {
-		want = model_range(&model, generation, rest.start, rest.len, access, true);
+		want = model_range(&model, generation, rest.start, rest.len, access, 1, true);
 		if ((uintptr_t)kvec[i].iov_base != want.kva || kvec[i].iov_len != want.piece)
 			failed("kvec: wrong piece", range, access, generation);
 		rest.start += want.piece;
@@ -316,24 +327,44 @@ static void ask(const struct virtio_mem_xlate_view *view)
 		failed("kvec: too short", range, access, generation);
 }
 
+/* Of live slots, does one begin at @gpa, and one end behind the last of @size bytes? */
+static bool removable(u64 gpa, u64 size)
+{
+	bool begins = false, ends = false;
+	unsigned int i;
+
+	for (i = 0; i < model.nr; i++) {
+		if (slots[i].removed != SLOT_LIVE)
+			continue;
+		begins |= slot_start(&slots[i]) == gpa;
+		ends |= slot_end(&slots[i]) == (wide)gpa + size;
+	}
+	return size && begins && ends;
+}
+
+/* A slot, or the slots of a range; and what is a byte beside that. */
 static void remove_some(struct virtio_mem_xlate_table *table)
 {
-	unsigned int n = 1 + below(3), i;
-	struct model_slot *m;
+	unsigned int n = 1 + below(3), i, j, k;
+	u64 gpa, size;
 	int want;
 
 	for (; n && model.nr; n--) {
 		i = below(model.nr);
-		m = &slots[i];
-		want = m->removed == SLOT_LIVE ? 0 : -ENOENT;
-		if (table_remove(table, m->slot.gpa, m->slot.size + 1) != -ENOENT ||
-		    (m->slot.size > 1 && !table_remove(table, m->slot.gpa + 1, m->slot.size)) ||
-		    table_remove(table, m->slot.gpa, m->slot.size) != want)
-			failed("remove", (struct virtio_driver_range){ m->slot.gpa, m->slot.size },
-			       0, table->generation);
-		if (!want)
-			m->removed = table->generation;
-		removed += !want;
+		j = chance(60) ? i : i + below(min(model.nr - i, 300U));
+		gpa = slots[i].slot.gpa + (chance(20) ? below(3) - 1 : 0);
+		size = slots[j].slot.gpa + slots[j].slot.size - gpa + (chance(20) ? below(3) - 1 : 0);
+		want = removable(gpa, size) ? 0 : -ENOENT;
+		if (table_remove(table, gpa, size) != want)
+			failed("remove", (struct virtio_driver_range){ gpa, size }, 0,
+			       table->generation);
+		for (k = 0; !want && k < model.nr; k++) {
+			if (slots[k].removed != SLOT_LIVE || slots[k].slot.gpa < gpa ||
+			    slot_end(&slots[k]) > (wide)gpa + size)
+				continue;
+			removed++;
+			slots[k].removed = table->generation;
+		}
 	}
 	for (i = n = 0; i < model.nr; i++)
 		n += slots[i].removed == SLOT_LIVE;

@@ -24,7 +24,7 @@ for arg; do
 	esac
 done
 # shellcheck disable=SC2086 # a list
-need gcc $LIB_32 "$CLANG"
+need gcc $LIB_32 "$CLANG" "$LIB_CLANG"
 echo "oracle: tables against a model, seed $seed (log: $LOG)"
 : >"$LOG"
 cd "$BUILD"
@@ -66,8 +66,8 @@ exhaustive() {
 			END { printf "%d tables, %.0f questions, 0 mismatches\n", t, q }'
 }
 
-tables=20000 queries=1000 one=6 two=5
-[ -z "$full" ] || tables=100000 queries=10000 one=8 two=6
+tables=20000 queries=1000 one=6 two=5 points=18
+[ -z "$full" ] || tables=100000 queries=10000 one=8 two=6 points=20
 compile gcc oracle oracle.c -O2
 check "random tables" random oracle
 compile "$CLANG" oracle-32 oracle.c -O2 -m32
@@ -75,4 +75,8 @@ tables=$((tables / 10))
 check "random tables on a 32-bit host" random oracle-32 "$(runner_32)"
 check "all tables of 1 slot, words of $one bits" exhaustive 1 "$one"
 check "all tables of 2 slots, words of $two bits" exhaustive 2 "$two"
+compile "$CLANG" oracle-msan oracle.c -O1 -DUNWRITTEN -fsanitize=memory
+check "no unwritten word is read" ./oracle-msan "$seed" 0 3000 200
+compile gcc points points.c -O1 -fsanitize-coverage=trace-pc
+check "preemption points of updates" ./points "$points"
 verdict oracle

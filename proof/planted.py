@@ -35,13 +35,34 @@ PLANTED = (
      '	err = table_remove(current_table(xlate), gpa, size);\n'
      '	nr_slots = current_table(xlate)->nr_live;\n'
      '	if (err)\n		return err;\n	mutex_unlock(&xlate->update);\n'),
+    ('table_merge(): of removed slots, too', TABLE,
+     '		if (base->slots[i].removed != SLOT_LIVE)\n			continue;\n'
+     '		for (; new', '		for (; new'),
+    ('table_merge(): new slots behind all', TABLE,
+     'new < end && new->gpa < base->slots[i].gpa; new++', 'new < end && 0; new++'),
+    ('slots_sort(): not by the last digit', TABLE,
+     '	for (shift = 0; shift < BITS_PER_LONG_LONG && differ >> shift; shift += DIGIT_BITS) {\n',
+     '	for (shift = 0; shift < 63 && differ >> shift; shift += DIGIT_BITS) {\n'),
     ('table_remove(): generation before the mark', TABLE,
-     '	WRITE_ONCE(slot->removed, table->generation + 1);\n'
-     '	/* Pairs with smp_load_acquire() in table_generation(). */\n'
-     '	smp_store_release(&table->generation, table->generation + 1);',
-     '	/* Pairs with smp_load_acquire() in table_generation(). */\n'
+     '	for (slot = first; slot <= last; slot++) {\n		step(slot - first);\n',
      '	smp_store_release(&table->generation, table->generation + 1);\n'
-     '	WRITE_ONCE(slot->removed, table->generation);'),
+     '	table->generation--;\n'
+     '	for (slot = first; slot <= last; slot++) {\n		step(slot - first);\n'),
+    ('table_remove(): a generation for each slot', TABLE,
+     '		WRITE_ONCE(slot->removed, table->generation + 1);\n		nr++;\n',
+     '		WRITE_ONCE(slot->removed, table->generation + 1);\n		nr++;\n'
+     '		if (slot < last)\n'
+     '			smp_store_release(&table->generation, table->generation + 1);\n'),
+    ('table_remove(): holes not allowed', TABLE,
+     '	for (slot = first; slot <= last; slot++) {\n		step(slot - first);\n',
+     '	for (slot = first; slot < last; slot++)\n'
+     '		if (slot[1].gpa != slot->gpa + slot->size)\n			return -ENOENT;\n'
+     '	for (slot = first; slot <= last; slot++) {\n		step(slot - first);\n'),
+    ('remove: waits once more', C,
+     '	wait_for_views(xlate, nr_slots);\n	return 0;\n}\n'
+     'EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);',
+     '	wait_for_views(xlate, nr_slots);\n	wait_for_views(xlate, nr_slots);\n	return 0;\n}\n'
+     'EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);'),
     ('table_remove(): generation without a barrier', TABLE,
      '	smp_store_release(&table->generation, table->generation + 1);',
      '	WRITE_ONCE(table->generation, table->generation + 1);'),
@@ -61,12 +82,33 @@ PLANTED = (
     ('unregister: leaves the table to views', C,
      'rcu_assign_pointer(xlate->table, &no_slots);', '(void)&no_slots;'),
     ('lookups: two dereferences', C,
-     '	      table_next(view, driver, access, device);',
-     '	      table_next(&(struct virtio_mem_xlate_view){ view->xlate->table, view->generation },\n'
-     '			 driver, access, device);'),
+     '	const struct xlate_slot *slot = table_slot(view->table, driver->start);\n	int ret;\n',
+     '	const struct xlate_slot *slot = table_slot(view->xlate->table, driver->start);\n'
+     '	int ret;\n'),
     ('lookups: the generation of now', TABLE,
-     'slot_check(slot, view->generation, access);',
-     'slot_check(slot, view->table->generation, access);'),
+     '	err = slot_byte(at, view->generation, driver->start, access, &kva, &len);',
+     '	err = slot_byte(at, view->table->generation, driver->start, access, &kva, &len);'),
+    ('lookups: a range of the generation of now', TABLE,
+     '		    slot_check(at, view->generation, access))',
+     '		    slot_check(at, view->table->generation, access))'),
+    ('lookups: a range as long as its bucket', C,
+     '		if (more > behind)\n', '		if (more > behind + 1)\n'),
+    ('lookups: the access of what is behind the first slot', TABLE,
+     '		    slot_check(at, view->generation, access))',
+     '		    slot_check(at, view->generation, 0))'),
+    ('kvec: room before access', C,
+     '	if (ret >= 0 && driver.len)\n'
+     '		ret = slot_byte(slot, view->generation, driver.start, access, &kva, &bytes) ?:\n'
+     '		      -ENOBUFS;\n'
+     '	return likely(ret >= 0) ? n :',
+     '	if (ret >= 0 && driver.len)\n		ret = -ENOBUFS;\n'
+     '	return likely(ret >= 0) ? n :'),
+    ('range: what is behind the next byte decides', C,
+     '		ret = slot_byte(slot, view->generation, rest.start, access, &kva, &bytes) ?:\n'
+     '		      -ENOBUFS;\n	}\n',
+     '		ret = slot_byte(slot, view->generation, rest.start, access, &kva, &bytes) ?:\n'
+     '		      slot_byte(slot + 1, view->generation, rest.start + rest.len - 1, access,\n'
+     '				&kva, &bytes) ?: -ENOBUFS;\n	}\n'),
     ('read_lock: table fetched before the section', C,
      '	view->srcu_idx = srcu_read_lock(&xlate->srcu);\n'
      '	/* Pairs with rcu_assign_pointer() in update() and virtio_mem_xlate_unregister(). */\n'

@@ -5,8 +5,6 @@
  */
 #include "virtio_mem_xlate.c"
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-
 static unsigned long checks;
 
 #define check(condition)							\
