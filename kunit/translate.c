@@ -537,7 +537,7 @@ static void many_clusters(struct kunit *test)
  */
 static void ranges_over_many_buckets(struct kunit *test)
 {
-	struct virtio_mem_xlate_slot slots[64];
+	static struct virtio_mem_xlate_slot slots[64];	/* too large for the stack */
 	struct virtio_mem_xlate_view view;
 	struct virtio_device_range device;
 	struct virtio_mem_xlate *xlate;
