@@ -730,13 +730,15 @@ static inline int virtio_mem_xlate_cursor_range(struct virtio_mem_xlate_cursor *
 						unsigned int access,
 						struct virtio_device_range *device)
 {
-	u64 offset = driver.start - cursor->gpa, last;
+	u64 offset = driver.start - cursor->gpa, last, other = cursor->version ^ view->version;
+	/* Not 0 if the slot is of another view, or forbids @access. */
+	unsigned long stale = (sizeof(long) < sizeof(u64) ? other | other >> 32 : other) |
+			      (access & ~cursor->access);
 	unsigned long kva;
 
 	/* An empty range wraps to the longest, and goes the long way. */
-	if (unlikely(cursor->version != view->version ||
-		     check_add_overflow(offset, driver.len - 1, &last) || last >= cursor->size ||
-		     !access || (cursor->access & access) != access)) {
+	if (unlikely(stale || !access ||
+		     check_add_overflow(offset, driver.len - 1, &last) || last >= cursor->size)) {
 		/* Its address is not given away, or who hits has to clear it, too. */
 		struct virtio_device_range found;
 		int err = virtio_mem_xlate_cursor_slow(cursor, view, driver, access, &found);
@@ -746,6 +748,7 @@ static inline int virtio_mem_xlate_cursor_range(struct virtio_mem_xlate_cursor *
 	}
 	/* A cursor has no slot above LONG_MAX bytes, so that any mask will do. */
 	kva = (unsigned long)driver.start + cursor->to_kva;
+	kva &= array_index_mask_nospec(stale, 1);
 	kva &= array_index_mask_nospec((unsigned long)offset, (unsigned long)cursor->size);
 	*device = virtio_device_range_new((void *)kva, driver.len, access);
 	return 0;

@@ -36,7 +36,8 @@
 
 #include "virtio_mem_xlate.h"
 
-#define SLOT_LIVE	U32_MAX
+/* Of slots that are not removed: above all generations, of which each removes a slot. */
+#define SLOT_LIVE	BIT(30)
 
 struct xlate_slot {
 	u64 gpa;
@@ -841,14 +842,15 @@ table_word(const struct virtio_mem_xlate_table *table, unsigned long word, u64 g
 	return word;
 }
 
-/* Is @slot in the table as of @generation, and does it allow @access? */
-static int slot_check(const struct xlate_slot *slot, u32 generation, unsigned int access)
+/*
+ * Less than @slot->removed if @slot is in the table as of @generation and allows @access:
+ * each missing access is a bit at or above SLOT_LIVE, so that one comparison, and one mask
+ * against speculation, is for both.
+ */
+static unsigned long slot_state(const struct xlate_slot *slot, u32 generation,
+				unsigned int access)
 {
-	if (READ_ONCE(slot->removed) <= generation)
-		return -EFAULT;
-	if ((slot->access & access) != access)
-		return -EPERM;
-	return 0;
+	return generation | (unsigned long)(access & ~slot->access) << 30;
 }
 
 /*
@@ -864,20 +866,25 @@ static void *slot_kva(const struct xlate_slot *slot, size_t offset)
 	return slot->kva + (offset & (array_index_mask_nospec(offset, size) | huge));
 }
 
-/* Where @slot has the byte at @gpa, and how many it has from there on.  0 or -errno. */
+/*
+ * Where @slot has the byte at @gpa, and how many it has from there on.  0 or -errno.
+ * Under speculation, past the branches, @kva is in a slot that is there and allows
+ * @access, or NULL.
+ */
 static __always_inline int slot_byte(const struct xlate_slot *slot, u32 generation, u64 gpa,
 				     unsigned int access, void **kva, u64 *bytes)
 {
+	unsigned long state = slot_state(slot, generation, access);
+	unsigned long removed = READ_ONCE(slot->removed);
 	u64 offset = gpa - slot->gpa;
-	int err;
 
+	*kva = (void *)((unsigned long)slot_kva(slot, offset) &
+			array_index_mask_nospec(state, removed));
+	*bytes = slot->size - offset;
 	if (offset >= slot->size)
 		return -EFAULT;
-	err = slot_check(slot, generation, access);
-	if (err)
-		return err;
-	*kva = slot_kva(slot, offset);
-	*bytes = slot->size - offset;
+	if (state >= removed)
+		return removed <= generation ? -EFAULT : -EPERM;
 	return 0;
 }
 
@@ -996,8 +1003,9 @@ table_next(const struct virtio_mem_xlate_view *view, const struct xlate_slot **s
 		return err;
 	while (len < driver->len) {
 		at++;
+		/* No pointer comes of it, so branches will do. */
 		if (at->kva != kva + len || at->gpa != driver->start + len ||
-		    slot_check(at, view->generation, access))
+		    slot_state(at, view->generation, access) >= READ_ONCE(at->removed))
 			break;
 		len += at->size;
 	}

@@ -89,13 +89,13 @@ PLANTED = (
      '	err = slot_byte(at, view->generation, driver->start, access, &kva, &len);',
      '	err = slot_byte(at, view->table->generation, driver->start, access, &kva, &len);'),
     ('lookups: a range of the generation of now', TABLE,
-     '		    slot_check(at, view->generation, access))',
-     '		    slot_check(at, view->table->generation, access))'),
+     '		    slot_state(at, view->generation, access) >=',
+     '		    slot_state(at, view->table->generation, access) >='),
     ('lookups: a range as long as its bucket', C,
      '		if (more > behind)\n', '		if (more > behind + 1)\n'),
     ('lookups: the access of what is behind the first slot', TABLE,
-     '		    slot_check(at, view->generation, access))',
-     '		    slot_check(at, view->generation, 0))'),
+     '		    slot_state(at, view->generation, access) >=',
+     '		    slot_state(at, view->generation, 0) >='),
     ('kvec: room before access', C,
      '	if (ret >= 0 && driver.len)\n'
      '		ret = slot_byte(slot, view->generation, driver.start, access, &kva, &bytes) ?:\n'

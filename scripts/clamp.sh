@@ -51,14 +51,19 @@ count() {
 }
 
 # clamped DIR: do the place of a word, whether it counts, the place of one in a node,
-# the first slot and the offset into it go through a mask, and each pointer out of a word?
+# the first slot, the offset into it, and whether the view sees it and it allows the access,
+# go through a mask, and each pointer out of a word?  And of a cursor, whether it is stale?
 clamped() {
 	[ "$(count "$1/probe.o" probe "$word")" -ge "$words" ] &&
 		[ "$(count "$1/probe.o" probe "$index")" -ge 1 ] &&
 		[ "$(count "$1/probe.o" probe "$pointer")" -ge 1 ] &&
-		[ "$(count "$1/probe.o" probe_cursor "$index")" -ge 1 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kva_slow "$index")" -ge 3 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" table_next "$index")" -ge 4 ] &&
+		[ "$(count "$1/probe.o" probe_cursor "$index")" -ge 2 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kva_slow "$index")" -ge 4 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" kva_beyond_bucket "$index")" -ge 3 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" table_slot "$index")" -ge 3 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$index")" -ge 2 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_next_slow "$index")" -ge 2 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kvec "$index")" -ge 2 ] &&
 		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kva_slow "$pointer")" -ge 1 ]
 }
 
@@ -142,12 +147,16 @@ for arch in x86-64 arm64; do
 	verdict "$arch: a node without a mask is missed" \
 		fails clamped 's/node = array_index_mask_nospec(word - WORD_NODE,/node = ~0UL | (/'
 	verdict "$arch: a cursor's offset that is not clamped is missed" \
-		fails clamped 's/^\tkva &= array_index_mask_nospec(.*;$//'
+		fails clamped 's/^\tkva &= array_index_mask_nospec((unsigned long)offset.*;$//'
+	verdict "$arch: a stale cursor that is not clamped is missed" \
+		fails clamped 's/^\tkva &= array_index_mask_nospec(stale.*;$//'
+	verdict "$arch: a slot whose removal and access are behind branches is missed" \
+		fails clamped 's/^\t\t\tarray_index_mask_nospec(state, removed));$/\t\t\t~0UL);/'
 	[ "$arch" = x86-64 ] || continue	# the other has neither debugfs nor tracepoints
 	build
 	verdict "$arch: a lookup that succeeds is neither counted nor traced" uncounted "$dir"
 	verdict "$arch: a counter of all lookups is seen" fails uncounted \
-		's/^\tif (table_lookup(.* || more/\tdebug_failure(\&view->xlate->debug, -EPERM);\n&/'
+		's/^\tif (slot_byte(table_search(view->table, word,/\tdebug_failure(\&view->xlate->debug, -EPERM);\n&/'
 done
 
 closing clamp
