@@ -163,7 +163,7 @@ struct sort_key {
 
 #define DIGIT_BITS	7
 
-/* Copies @keys to @to, by the digit of gpa from bit @shift on; those of the same digit as they are. */
+/* Copies @keys to @to, by the digit of gpa from bit @shift on; equal digits keep their order. */
 static void sort_by_digit(const struct sort_key *keys, struct sort_key *to, unsigned int nr,
 			  unsigned int shift)
 {

@@ -260,7 +260,8 @@ static void many_slots_in_any_order(struct kunit *test)
 		expect_table(test, xlate, slots, SHUFFLED);
 
 		xlate = register_for_test(test, slots, 10);
-		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(xlate, slots + 9, SHUFFLED - 9), -EEXIST);
+		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(xlate, slots + 9, SHUFFLED - 9),
+				-EEXIST);
 		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(xlate, slots + 10, SHUFFLED - 10), 0);
 		expect_table(test, xlate, slots, SHUFFLED);
 	}

@@ -204,10 +204,12 @@ static void range_is_whole_or_nothing(struct kunit *test)
 	struct virtio_device_range device = poisoned_device_range();
 
 	if (c->err || c->pieces != 1) {
+		int err = c->pieces > 1 ? -ENOBUFS : c->err;
+
 		/* There is room for one piece, and what is behind that is not looked at. */
 		KUNIT_EXPECT_EQ(test,
 				virtio_mem_xlate_range(&view, case_range(c), c->access, &device),
-				c->pieces > 1 ? -ENOBUFS : c->err);
+				err);
 		KUNIT_EXPECT_TRUE(test, device_range_is_empty(device));
 		KUNIT_EXPECT_NULL(test, virtio_device_range_ptr(device, u8));
 		return;
@@ -607,11 +609,12 @@ static void room_ends_the_walk(struct kunit *test)
 	struct kvec kvec[4];
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++)
-		KUNIT_EXPECT_EQ_MSG(test, virtio_mem_xlate_kvec(&view,
-				    (struct virtio_driver_range){ cases[i].start, cases[i].len },
-				    cases[i].access, kvec, cases[i].room),
-				    cases[i].ret, "case %u", i);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct virtio_driver_range range = { cases[i].start, cases[i].len };
+		int ret = virtio_mem_xlate_kvec(&view, range, cases[i].access, kvec, cases[i].room);
+
+		KUNIT_EXPECT_EQ_MSG(test, ret, cases[i].ret, "case %u", i);
+	}
 }
 
 /* All three have the same kva - gpa, which does not make one of them. */
