@@ -39,7 +39,7 @@ wp() {
 		-wp -wp-rte -warn-unsigned-overflow -wp-prover cvc4,z3 -wp-timeout 60 \
 		-wp-par "$JOBS" -wp-fct "$(IFS=,; echo "${proved[*]}")" table.c) >"$LOG.wp" 2>&1
 	cat "$LOG.wp"
-	grep -E '^\[wp\] Proved goals: +'"$GOALS / $GOALS"'$' "$LOG.wp"
+	grep -aE '^\[wp\] Proved goals: +'"$GOALS / $GOALS"'$' "$LOG.wp"
 }
 
 check "goals" wp

@@ -123,7 +123,11 @@ archive() {
 unpack() {
 	local release=$1 packages=("${@:2:$#-2}") dir=${*: -1} deb
 
-	echo "fetching ${packages[*]}" >&2
+	if [ ${#packages[@]} -le 4 ]; then
+		echo "fetching ${packages[*]}" >&2
+	else
+		echo "fetching ${#packages[@]} packages: $2 and others" >&2
+	fi
 	cd "$dir"
 	# Lists of some hours ago may name a version that has been superseded.
 	archive "$release" apt-get download "${packages[@]}" >download.log 2>&1 || {
