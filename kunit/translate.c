@@ -82,8 +82,8 @@ static void *host_byte(struct guest *guest, u64 gpa)
 }
 
 /*
- * What the whole range gives where there is room for all: 0 and a number of pieces, or
- * an error, after @good bytes in @pieces pieces.
+ * The result of a walk with room for all pieces: 0 and their number, or an error after
+ * @good bytes in @pieces pieces.
  */
 static const struct translate_case {
 	const char *name;
@@ -206,7 +206,7 @@ static void range_is_whole_or_nothing(struct kunit *test)
 	if (c->err || c->pieces != 1) {
 		int err = c->pieces > 1 ? -ENOBUFS : c->err;
 
-		/* There is room for one piece, and what is behind that is not looked at. */
+		/* There is room for one piece; the walk does not look behind it. */
 		KUNIT_EXPECT_EQ(test,
 				virtio_mem_xlate_range(&view, case_range(c), c->access, &device),
 				err);
@@ -584,7 +584,7 @@ static void ranges_over_many_buckets(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, translate(xlate, 0x1000 + LARGE - j, j, R, &device), -EFAULT);
 }
 
-/* With no room left a walk ends, whatever is behind; but the byte there is judged first. */
+/* A walk without room ends, but judges the next byte first. */
 static void room_ends_the_walk(struct kunit *test)
 {
 	CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));

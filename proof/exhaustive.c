@@ -93,21 +93,6 @@ static int want_table(void)
 	return 0;
 }
 
-/* Does one of the live slots begin at @gpa, and one end behind the last of @size bytes? */
-static bool removable(wide gpa, wide size)
-{
-	bool begins = false, ends = false;
-	unsigned int i;
-
-	for (i = 0; i < model.nr; i++) {
-		if (slots[i].removed != SLOT_LIVE)
-			continue;
-		begins |= slot_start(&slots[i]) == gpa;
-		ends |= slot_end(&slots[i]) == gpa + size;
-	}
-	return size && begins && ends;
-}
-
 /* No range is removed that does not begin and end with a slot. */
 static void remove_none(struct virtio_mem_xlate_table *table)
 {
@@ -115,7 +100,7 @@ static void remove_none(struct virtio_mem_xlate_table *table)
 
 	for (gpa = 0; gpa < WORDS; gpa++)
 		for (size = 0; size < WORDS; size++)
-			if (!removable(gpa, size) && table_remove(table, gpa, size) != -ENOENT)
+			if (!model_removable(&model, gpa, size) && table_remove(table, gpa, size) != -ENOENT)
 				failed("remove: no slots", gpa, size, 0, table->generation);
 }
 

@@ -53,6 +53,23 @@ static inline struct model_slot *model_find(const struct model *model, wide gpa)
 	return NULL;
 }
 
+/* Do live slots begin at @gpa and end with the last of @size bytes from there? */
+static inline bool model_removable(const struct model *model, wide gpa, wide size)
+{
+	bool begins = false, ends = false;
+	unsigned int i;
+
+	for (i = 0; i < model->nr; i++) {
+		const struct model_slot *m = &model->slots[i];
+
+		if (m->removed != SLOT_LIVE)
+			continue;
+		begins |= slot_start(m) == gpa;
+		ends |= slot_end(m) == gpa + size;
+	}
+	return size && begins && ends;
+}
+
 /* What the byte at @gpa is to a view of @generation: 0 and its address, or -errno. */
 static inline int model_byte(const struct model *model, u32 generation, wide gpa,
 			     unsigned int access, uintptr_t *kva, wide *end)

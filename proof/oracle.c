@@ -327,22 +327,7 @@ static void ask(const struct virtio_mem_xlate_view *view)
 		failed("kvec: too short", range, access, generation);
 }
 
-/* Of live slots, does one begin at @gpa, and one end behind the last of @size bytes? */
-static bool removable(u64 gpa, u64 size)
-{
-	bool begins = false, ends = false;
-	unsigned int i;
-
-	for (i = 0; i < model.nr; i++) {
-		if (slots[i].removed != SLOT_LIVE)
-			continue;
-		begins |= slot_start(&slots[i]) == gpa;
-		ends |= slot_end(&slots[i]) == (wide)gpa + size;
-	}
-	return size && begins && ends;
-}
-
-/* A slot, or the slots of a range; and what is a byte beside that. */
+/* Removes a slot or the slots of a range, and tries ranges that are a byte off. */
 static void remove_some(struct virtio_mem_xlate_table *table)
 {
 	unsigned int n = 1 + below(3), i, j, k;
@@ -354,7 +339,7 @@ static void remove_some(struct virtio_mem_xlate_table *table)
 		j = chance(60) ? i : i + below(min(model.nr - i, 300U));
 		gpa = slots[i].slot.gpa + (chance(20) ? below(3) - 1 : 0);
 		size = slots[j].slot.gpa + slots[j].slot.size - gpa + (chance(20) ? below(3) - 1 : 0);
-		want = removable(gpa, size) ? 0 : -ENOENT;
+		want = model_removable(&model, gpa, size) ? 0 : -ENOENT;
 		if (table_remove(table, gpa, size) != want)
 			failed("remove", (struct virtio_driver_range){ gpa, size }, 0,
 			       table->generation);

@@ -3,7 +3,7 @@
  * points: how much work is between two preemption points of an update of 2^20 slots?
  *
  * Built with -fsanitize-coverage=trace-pc, so that each basic block that runs is counted;
- * blocks are a few instructions, of which some miss the cache.  Fails for more than
+ * a block is a few instructions, some of them cache misses.  Fails for more than
  * LIMIT: at 20 ns a block, which no run here comes near, that is a millisecond.
  *
  * usage: points [SHIFT]: of 2^SHIFT slots
@@ -113,7 +113,7 @@ static void start(void)
 	blocks = most = points = 0;
 }
 
-/* What the last update did; fails if that was too much at once. */
+/* Ends the counting of an update; fails if a stretch of it was too long. */
 static void end(enum shape shape, const char *update, int err)
 {
 	point();

@@ -144,7 +144,7 @@ static inline void might_sleep(void)
 		fatal("sleeps in an interrupt");
 }
 
-/* Of a test: what is done at each preemption point. */
+/* A test sets this function; each preemption point calls it. */
 static void (*preemption_hook)(void);
 
 static inline void cond_resched(void)

@@ -109,7 +109,6 @@ boot_debug() {
 	local build=$1 log=$2 cpus=$3 root
 	shift 3
 
-	need qemu-system-x86 busybox-static cpio
 	root=$(mktemp -d)
 	chmod 755 "$root"	# for tests by others than root
 	guest_root "$root"

@@ -90,8 +90,8 @@ on_state() {
 		-o APT::Default-Release= -o APT::Sandbox::User= -o Debug::NoLocking=1 "${@:3}"
 }
 
-# unreachable RELEASE LOG: ends the script.  What another release has may be skipped if the
-# network is why it cannot be had.
+# unreachable RELEASE LOG: ends the script, as skipped if the archive is that of another
+# release and LOG blames the network.
 unreachable() {
 	[ "$1" = "$RELEASE" ] ||
 		! grep -qE 'Could not (resolve|connect)|Temporary failure|timed out|unreachable' "$2" ||

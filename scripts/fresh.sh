@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What a new user gets on a new machine; see usage().
+# Runs the commands of a new user on a new machine; see usage().
 . "$(dirname "$0")/common.sh"
 
 usage() {
@@ -33,8 +33,8 @@ suite=$(row archive "$release" | head -n 1)
 exec 8>"$root.lock"
 flock -n 8 || die "another run is at $root"
 
-# inside COMMAND...: runs COMMAND in the root, with devices of its own, of which /dev/kvm is
-# none, and ends all processes that it has left running.
+# inside COMMAND...: runs COMMAND in the root, with devices of its own but no /dev/kvm, and
+# ends all processes that it has left running.
 inside() {
 	# shellcheck disable=SC2016 # for the shell of the new namespace
 	unshare --mount --pid --fork --kill-child sh -euc '

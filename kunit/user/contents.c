@@ -82,7 +82,7 @@ static void contents_memfd(void)
 	close(fd);
 }
 
-/* What the headers of older kernels lack. */
+/* Older headers lack these definitions. */
 #ifndef KVM_CREATE_GUEST_MEMFD
 #define KVM_CREATE_GUEST_MEMFD	_IOWR(KVMIO, 0xd4, struct kvm_create_guest_memfd)
 struct kvm_create_guest_memfd {
