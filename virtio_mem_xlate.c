@@ -83,8 +83,8 @@ struct virtio_mem_xlate {
 /* All contexts that are not freed yet, by id. */
 static DEFINE_XARRAY_ALLOC(contexts);
 
-/* For work that may sleep, on behalf of callers that may not; reclaim may wait for it. */
-static struct workqueue_struct *workqueue;
+/* For work that sleeps, on behalf of callers that may not; callbacks may have memory to give back. */
+static struct workqueue_struct *workqueue, *callback_queue;
 
 /* The table of unregistered contexts.  It has no slot and is never written. */
 static struct xlate_slot no_slots_ends[NR_ENDS];
@@ -232,7 +232,7 @@ void virtio_mem_xlate_call(struct virtio_mem_xlate *xlate,
 	spin_lock_irqsave(&xlate->calls_lock, flags);
 	list_add_tail(&callback->list, &xlate->calls);
 	spin_unlock_irqrestore(&xlate->calls_lock, flags);
-	queue_work(workqueue, &xlate->call);
+	queue_work(callback_queue, &xlate->call);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_call);
 
@@ -1375,9 +1375,14 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_dirty_cold);
 
 static int __init virtio_mem_xlate_init(void)
 {
-	workqueue = alloc_workqueue("virtio_mem_xlate", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	workqueue = alloc_workqueue("virtio_mem_xlate", WQ_UNBOUND, 0);
 	if (!workqueue)
 		return -ENOMEM;
+	callback_queue = alloc_workqueue("virtio_mem_xlate_call", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!callback_queue) {
+		destroy_workqueue(workqueue);
+		return -ENOMEM;
+	}
 	debug_init();
 	return 0;
 }
@@ -1398,6 +1403,7 @@ static void __exit virtio_mem_xlate_exit(void)
 		       table->nr_live, refcount_read(&xlate->refs));
 		context_free(xlate);
 	}
+	destroy_workqueue(callback_queue);
 	destroy_workqueue(workqueue);
 	debug_exit();
 }

@@ -693,6 +693,7 @@ static inline bool refcount_dec_and_test(refcount_t *r)
 struct work_struct {
 	void (*func)(struct work_struct *work);
 	struct work_struct *next;
+	struct workqueue_struct *queue;		/* the last that it was in */
 	bool queued;
 };
 
@@ -704,9 +705,6 @@ struct workqueue_struct {
 #define WQ_UNBOUND 0
 #define WQ_MEM_RECLAIM 0
 #define INIT_WORK(w, f) (*(w) = (struct work_struct){ .func = f })
-
-/* Of the one queue there is. */
-static struct workqueue_struct *work_queue;
 
 /* Nothing waits for so long here. */
 struct delayed_work {
@@ -729,7 +727,6 @@ static inline struct workqueue_struct *alloc_workqueue(const char *name, int fla
 	(void)max;
 	if (wq)
 		pthread_mutex_init(&wq->lock, NULL);
-	work_queue = wq;
 	return wq;
 }
 
@@ -742,6 +739,7 @@ static inline bool queue_work(struct workqueue_struct *wq, struct work_struct *w
 	is_new = !work->queued;
 	if (is_new) {
 		work->queued = true;
+		work->queue = wq;
 		work->next = wq->first;
 		wq->first = work;
 	}
@@ -752,10 +750,12 @@ static inline bool queue_work(struct workqueue_struct *wq, struct work_struct *w
 /* Runs @work now if it is queued; a thread waits for another that runs it. */
 static inline void flush_work(struct work_struct *work)
 {
-	struct workqueue_struct *wq = work_queue;
+	struct workqueue_struct *wq = work->queue;
 	struct work_struct **at;
 
 	might_sleep();
+	if (!wq)
+		return;
 	for (;;) {
 		bool found = false;
 
@@ -776,15 +776,18 @@ static inline void flush_work(struct work_struct *work)
 
 static inline void cancel_work_sync(struct work_struct *work)
 {
+	struct workqueue_struct *wq = work->queue;
 	struct work_struct **at;
 
-	pthread_mutex_lock(&work_queue->lock);
-	for (at = &work_queue->first; *at && *at != work; at = &(*at)->next)
+	if (!wq)
+		return;
+	pthread_mutex_lock(&wq->lock);
+	for (at = &wq->first; *at && *at != work; at = &(*at)->next)
 		;
 	if (*at)
 		*at = work->next;
 	work->queued = false;
-	pthread_mutex_unlock(&work_queue->lock);
+	pthread_mutex_unlock(&wq->lock);
 }
 
 static inline void flush_workqueue(struct workqueue_struct *wq)
