@@ -1,22 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Translate a virtio driver's memory ranges for a device in the kernel: the
- * kernel side (references, read sections, updates) of virtio_mem_xlate_table.h.
+ * Translate a virtio driver's memory ranges for a device in the kernel: references, views,
+ * holds, updates and exports.  The table itself is in virtio_mem_xlate_table.h (reader) and
+ * virtio_mem_xlate_index.h (writer).
+ *
+ * Lock order: logging -> update -> change.
+ *
+ * - @logging serialises log_start() and log_stop(), over their wait for views.
+ * - @update serialises the updates that build a table.  They allocate memory under it.
+ * - @change serialises every change of the current table: its exchange, and in-place updates.
+ *   Memory reclaim and MMU notifiers take it, so nothing is allocated under it, and nothing
+ *   waits for a view.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/atomic.h>
+#include <linux/bitops.h>
+#include <linux/bvec.h>
 #include <linux/err.h>
 #include <linux/gfp.h>
+#include <linux/irqflags.h>
 #include <linux/kallsyms.h>
 #include <linux/ktime.h>
+#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/percpu.h>
 #include <linux/refcount.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <linux/string.h>
+#include <linux/swait.h>
 #include <linux/uio.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
@@ -24,7 +41,14 @@
 
 #include "virtio_mem_xlate.h"
 #include "virtio_mem_xlate_table.h"
+#include "virtio_mem_xlate_index.h"
 #include "virtio_mem_xlate_debug.h"
+
+/* The bitmap of a dirty log: bit n is page n. */
+struct virtio_mem_xlate_log {
+	unsigned long *bitmap;
+	u64 nr_bits;
+};
 
 /**
  * struct virtio_mem_xlate - one driver's memory
@@ -34,38 +58,46 @@
  */
 struct virtio_mem_xlate {
 	/* private: */
-	struct virtio_mem_xlate_table __rcu *table;	/* written under @update */
-	struct srcu_struct srcu;
-	struct mutex update;	/* serialises updates */
+	struct virtio_mem_xlate_table __rcu *table;	/* written under @change */
+	struct srcu_struct views;
+	struct srcu_struct holds;
+	unsigned long __percpu *nr_holds;	/* their sum is the number of holds */
+	struct mutex logging, update, change;
 	refcount_t refs;
 	u32 id;
 	char *owner;		/* who registered it, for people */
 	struct work_struct free;
+	struct work_struct settle;	/* makes young slots direct */
+	struct work_struct call;	/* serves @calls */
+	spinlock_t calls_lock;
+	struct list_head calls;		/* callbacks in order, under @calls_lock */
+	struct virtio_mem_xlate_log logs[2];	/* one is the current log, under @logging */
 	/*
-	 * A class each, or lockdep would take a view of one context held over
-	 * an update of another for a deadlock.
+	 * A lock class for each context, else lockdep would take a view of one context that is
+	 * held over an update of another context for a deadlock.
 	 */
-	struct lock_class_key srcu_key;
-	struct xlate_debug debug;	/* last: far from what every reader reads */
+	struct lock_class_key views_key;
+	struct xlate_debug debug;	/* last: far from what readers read */
 };
 
 /* All contexts that are not freed yet, by id. */
 static DEFINE_XARRAY_ALLOC(contexts);
 
-/* The last reference may go in an interrupt, and freeing sleeps. */
-static struct workqueue_struct *free_wq;
+/* For work that may sleep, on behalf of callers that may not; reclaim may wait for it. */
+static struct workqueue_struct *workqueue;
 
-/* Of contexts that are unregistered but still referenced.  Never written: it has no slot. */
+/* The table of unregistered contexts.  It has no slot and is never written. */
 static struct xlate_slot no_slots_ends[NR_ENDS];
-static unsigned long no_slots_words[1];
+static unsigned long no_slots_entries[1];
 static struct virtio_mem_xlate_table no_slots = {
 	.slots = no_slots_ends,
-	.words = no_slots_words,
+	.entries = no_slots_entries,
+	.young_first = U32_MAX,
 };
 
 /*
- * Large ones of pages in a row, since kmalloc() would round up to a power of two of
- * them; of any pages where there is no such row, at the price of more TLB misses.
+ * Large tables are of contiguous pages, since kmalloc() would round up to a power of two of
+ * them; of any pages where memory is fragmented, at the price of more TLB misses.
  */
 static void *table_alloc(size_t bytes)
 {
@@ -87,15 +119,178 @@ static void table_free(struct virtio_mem_xlate_table *table)
 		free_pages_exact(table, table->bytes);
 }
 
-/* Numbers apart by more than a table can have generations, each removal of a slot being one. */
+static void table_free_rcu(struct rcu_head *rcu)
+{
+	table_free(container_of(rcu, struct virtio_mem_xlate_table, rcu));
+}
+
+static struct virtio_mem_xlate_table *current_table(struct virtio_mem_xlate *xlate)
+{
+	return rcu_dereference_protected(xlate->table, lockdep_is_held(&xlate->change));
+}
+
+/*
+ * Waiting for readers
+ */
+
+#define STALL_SECONDS	10
+
+/* An update that waits; lives on its stack. */
+struct stall {
+	struct delayed_work work;
+	struct virtio_mem_xlate *xlate;
+	bool for_holds;
+};
+
+/* A guest cannot cause this: a back end holds a view or a hold for so long. */
+static void stall_work(struct work_struct *work)
+{
+	struct stall *stall = container_of(to_delayed_work(work), struct stall, work);
+	bool for_holds = READ_ONCE(stall->for_holds);
+
+	pr_warn_ratelimited("context %u, registered by %s: an update has waited for %s for %u s\n",
+			    stall->xlate->id, stall->xlate->owner, for_holds ? "holds" : "views",
+			    STALL_SECONDS);
+	trace_virtio_mem_xlate_stall(stall->xlate->id, for_holds);
+}
+
+/*
+ * Returns when every view that was taken before is gone, and if @and_holds every hold, too; after
+ * how many nanoseconds.  Neither @update nor @change is held, so that updates share the wait.
+ */
+static u64 wait_for_readers(struct virtio_mem_xlate *xlate, bool and_holds)
+{
+	struct stall stall = { .xlate = xlate };
+	u64 ns = ktime_get_ns();
+
+	might_sleep();
+	debug_wait(&xlate->debug);
+	INIT_DELAYED_WORK_ONSTACK(&stall.work, stall_work);
+	queue_delayed_work(workqueue, &stall.work, STALL_SECONDS * HZ);
+	synchronize_srcu_expedited(&xlate->views);
+	if (and_holds) {
+		WRITE_ONCE(stall.for_holds, true);
+		synchronize_srcu_expedited(&xlate->holds);
+	}
+	cancel_delayed_work_sync(&stall.work);
+	destroy_delayed_work_on_stack(&stall.work);
+	ns = ktime_get_ns() - ns;
+	debug_waited(&xlate->debug, ns);
+	return ns;
+}
+
+/* The wait of an update, which leaves @nr_slots in the table. */
+static void finish_update(struct virtio_mem_xlate *xlate, bool and_holds, unsigned int nr_slots)
+{
+	trace_virtio_mem_xlate_update(xlate->id, nr_slots, wait_for_readers(xlate, and_holds));
+}
+
+static void call_work(struct work_struct *work)
+{
+	struct virtio_mem_xlate *xlate = container_of(work, struct virtio_mem_xlate, call);
+	struct virtio_mem_xlate_callback *callback, *next;
+	unsigned long flags;
+	LIST_HEAD(calls);
+
+	spin_lock_irqsave(&xlate->calls_lock, flags);
+	list_splice_init(&xlate->calls, &calls);
+	spin_unlock_irqrestore(&xlate->calls_lock, flags);
+	if (list_empty(&calls))
+		return;
+	wait_for_readers(xlate, true);
+	list_for_each_entry_safe(callback, next, &calls, list) {
+		debug_called(&xlate->debug);
+		callback->func(callback);
+		cond_resched();
+	}
+}
+
+/**
+ * virtio_mem_xlate_call() - call a function when old views and holds are gone
+ * @xlate: the context, which the caller has a reference to
+ * @callback: part of the caller's own object; in use until @func is called
+ * @func: called once, in process context; it may sleep and may free @callback
+ *
+ * As call_srcu(): every view and every hold that exists now is gone when @func is called.  After
+ * an update that does not wait, @func is the place to free or unpin memory.  The callbacks of a
+ * context are called one after the other, in the order of these calls, so a slow one delays
+ * the others.
+ *
+ * virtio_mem_xlate_unregister() returns only after all callbacks that were queued before it have
+ * run: do not call it from @func, and keep the module of @func loaded until then.
+ *
+ * Context: Any but NMI, with views held, under memory reclaim too.  Allocates nothing.
+ */
+void virtio_mem_xlate_call(struct virtio_mem_xlate *xlate,
+			   struct virtio_mem_xlate_callback *callback,
+			   void (*func)(struct virtio_mem_xlate_callback *callback))
+{
+	unsigned long flags;
+
+	callback->func = func;
+	debug_call(&xlate->debug);
+	spin_lock_irqsave(&xlate->calls_lock, flags);
+	list_add_tail(&callback->list, &xlate->calls);
+	spin_unlock_irqrestore(&xlate->calls_lock, flags);
+	queue_work(workqueue, &xlate->call);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_call);
+
+/**
+ * virtio_mem_xlate_synchronize() - wait until old views are gone
+ * @xlate: the context
+ *
+ * As synchronize_srcu(): returns when every view that existed at the call is gone.  Does not
+ * wait for holds: virtio_mem_xlate_call() does.
+ *
+ * Context: Process context.  Sleeps, so the caller must hold no view of @xlate.
+ */
+void virtio_mem_xlate_synchronize(struct virtio_mem_xlate *xlate)
+{
+	wait_for_readers(xlate, false);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_synchronize);
+
+/*
+ * Contexts
+ */
+
+static void context_free(struct virtio_mem_xlate *xlate)
+{
+	flush_work(&xlate->call);
+	cancel_work_sync(&xlate->settle);
+	/* Before the id, and so the name of the folder, can be another's. */
+	debug_remove(&xlate->debug);
+	xa_erase(&contexts, xlate->id);
+	srcu_barrier(&xlate->views);
+	cleanup_srcu_struct(&xlate->holds);
+	cleanup_srcu_struct(&xlate->views);
+	lockdep_unregister_key(&xlate->views_key);
+	mutex_destroy(&xlate->change);
+	mutex_destroy(&xlate->update);
+	mutex_destroy(&xlate->logging);
+	table_free(rcu_dereference_protected(xlate->table, true));
+	free_percpu(xlate->nr_holds);
+	kfree(xlate->owner);
+	kfree(xlate);
+}
+
+static void context_free_work(struct work_struct *work)
+{
+	context_free(container_of(work, struct virtio_mem_xlate, free));
+}
+
+/* Numbers that are apart by more than a table has generations. */
 static atomic64_t versions;
 
-/* A table of the live slots of @base, if any, and @slots. */
-static struct virtio_mem_xlate_table *table_create(const struct virtio_mem_xlate_table *base,
+/*
+ * A table with room for the live slots of a table of @nr_base, in front of @slots.  They are
+ * filled in by table_complete(), under a mutex under which nothing is allocated.
+ */
+static struct virtio_mem_xlate_table *table_create(unsigned int nr_base,
 						   const struct virtio_mem_xlate_slot *slots,
 						   unsigned int nr_slots)
 {
-	unsigned int nr_base = base ? base->nr_live : 0;
 	struct virtio_mem_xlate_table *table;
 	int err;
 
@@ -106,74 +301,48 @@ static struct virtio_mem_xlate_table *table_create(const struct virtio_mem_xlate
 	table = table_alloc(table_bytes(nr_base + nr_slots));
 	if (!table)
 		return ERR_PTR(-ENOMEM);
-
 	table_init(table, nr_base + nr_slots);
 	err = slots_fill(table->slots + nr_base, slots, nr_slots);
-	if (!err && base)
-		table_merge(table, base);
-	err = err ?: table_seal(table);
 	if (err) {
 		table_free(table);
 		return ERR_PTR(err);
 	}
-	table->version = atomic64_add_return(2 * VIRTIO_MEM_XLATE_MAX_SLOTS, &versions);
 	return table;
 }
 
-static struct virtio_mem_xlate_table *current_table(struct virtio_mem_xlate *xlate)
+/* Completes a table_create() of @nr_slots with the live slots of @base, if any. */
+static int table_complete(struct virtio_mem_xlate_table *table,
+			  const struct virtio_mem_xlate_table *base, unsigned int nr_slots)
 {
-	return rcu_dereference_protected(xlate->table, lockdep_is_held(&xlate->update));
+	if (base)
+		table_merge(table, base, nr_slots);
+	table->version = atomic64_add_return(GENERATIONS, &versions);
+	return table_seal(table);
 }
 
-/*
- * Returns when no view sees anything but the table of @nr_slots that is now in
- * force.  Not under xlate->update: views do not wait for it, and updates can
- * share the wait.
- */
-static void wait_for_views(struct virtio_mem_xlate *xlate, unsigned int nr_slots)
+/* The order in which memory reclaim takes @change, for lockdep to know it from the start. */
+static void teach_reclaim(struct mutex *change)
 {
-	u64 ns = ktime_get_ns();
-
-	might_sleep();
-	debug_wait(&xlate->debug);
-	synchronize_srcu_expedited(&xlate->srcu);
-	ns = ktime_get_ns() - ns;
-	debug_waited(&xlate->debug, ns);
-	trace_virtio_mem_xlate_update(xlate->id, nr_slots, ns);
+	fs_reclaim_acquire(GFP_KERNEL);
+	might_lock(change);
+	fs_reclaim_release(GFP_KERNEL);
 }
 
-static void context_free(struct virtio_mem_xlate *xlate)
-{
-	/* Before the id, and so the name of the folder, can be another's. */
-	debug_remove(&xlate->debug);
-	xa_erase(&contexts, xlate->id);
-	cleanup_srcu_struct(&xlate->srcu);
-	lockdep_unregister_key(&xlate->srcu_key);
-	mutex_destroy(&xlate->update);
-	table_free(rcu_dereference_protected(xlate->table, true));
-	kfree(xlate->owner);
-	kfree(xlate);
-}
-
-static void context_free_work(struct work_struct *work)
-{
-	context_free(container_of(work, struct virtio_mem_xlate, free));
-}
+static void settle_work(struct work_struct *work);
 
 /**
  * virtio_mem_xlate_register() - make a context from a table of memslots
  * @slots: the slots, in any order; copied
  * @nr_slots: their number, 0 to %VIRTIO_MEM_XLATE_MAX_SLOTS
  *
- * The memory behind the slots stays the caller's.  It must be valid until the
- * call that removes it from the table has returned.
+ * The memory behind the slots stays the caller's.  It must be valid until the call that removes
+ * it from the table has returned, or as virtio_mem_xlate_call() says.
  *
  * Context: Process context.  May sleep.
- * Return: a context with one reference, which virtio_mem_xlate_unregister()
- * drops, or an ERR_PTR:
+ * Return: a context with one reference, which virtio_mem_xlate_unregister() drops, or an ERR_PTR:
  *
- * * -EINVAL - a slot has size 0, ends above U64_MAX, is larger than SIZE_MAX,
- *   has a @kva that is NULL or wraps, or has access 0 or unknown bits
+ * * -EINVAL - a slot has size 0, ends above U64_MAX, is larger than SIZE_MAX, has a @kva that is
+ *   NULL or wraps, has access 0 or unknown bits, or is absent and has a @kva
  * * -EEXIST - two slots share a guest byte
  * * -ENOSPC - there are too many
  * * -ENOMEM - no memory
@@ -183,36 +352,59 @@ virtio_mem_xlate_register(const struct virtio_mem_xlate_slot *slots, unsigned in
 {
 	struct virtio_mem_xlate_table *table;
 	struct virtio_mem_xlate *xlate;
-	int err = -ENOMEM;
+	int err;
 
-	table = table_create(NULL, slots, nr_slots);
+	table = table_create(0, slots, nr_slots);
 	if (IS_ERR(table))
 		return ERR_CAST(table);
+	err = table_complete(table, NULL, nr_slots);
+	if (err)
+		goto err_table;
+	err = -ENOMEM;
 	xlate = kzalloc(sizeof(*xlate), GFP_KERNEL_ACCOUNT);
 	if (!xlate)
 		goto err_table;
 	xlate->owner = kasprintf(GFP_KERNEL_ACCOUNT, "%ps", __builtin_return_address(0));
 	if (!xlate->owner)
 		goto err_xlate;
-	err = init_srcu_struct(&xlate->srcu);
-	if (err)
+	xlate->nr_holds = alloc_percpu_gfp(unsigned long, GFP_KERNEL_ACCOUNT);
+	if (!xlate->nr_holds)
 		goto err_owner;
-	lockdep_register_key(&xlate->srcu_key);
-	lockdep_set_class_and_name(&xlate->srcu, &xlate->srcu_key, "virtio_mem_xlate");
+	err = init_srcu_struct(&xlate->views);
+	if (err)
+		goto err_percpu;
+	err = init_srcu_struct(&xlate->holds);
+	if (err)
+		goto err_views;
+	lockdep_register_key(&xlate->views_key);
+	lockdep_set_class_and_name(&xlate->views, &xlate->views_key, "virtio_mem_xlate");
+	mutex_init(&xlate->logging);
 	mutex_init(&xlate->update);
+	mutex_init(&xlate->change);
+	teach_reclaim(&xlate->change);
+	spin_lock_init(&xlate->calls_lock);
+	INIT_LIST_HEAD(&xlate->calls);
 	refcount_set(&xlate->refs, 1);
 	INIT_WORK(&xlate->free, context_free_work);
+	INIT_WORK(&xlate->settle, settle_work);
+	INIT_WORK(&xlate->call, call_work);
 	RCU_INIT_POINTER(xlate->table, table);
 	err = xa_alloc(&contexts, &xlate->id, xlate, xa_limit_31b, GFP_KERNEL_ACCOUNT);
 	if (err)
-		goto err_srcu;
+		goto err_holds;
 	debug_add(&xlate->debug, xlate, xlate->id, xlate->owner);
 	return xlate;
 
-err_srcu:
+err_holds:
+	mutex_destroy(&xlate->change);
 	mutex_destroy(&xlate->update);
-	lockdep_unregister_key(&xlate->srcu_key);
-	cleanup_srcu_struct(&xlate->srcu);
+	mutex_destroy(&xlate->logging);
+	lockdep_unregister_key(&xlate->views_key);
+	cleanup_srcu_struct(&xlate->holds);
+err_views:
+	cleanup_srcu_struct(&xlate->views);
+err_percpu:
+	free_percpu(xlate->nr_holds);
 err_owner:
 	kfree(xlate->owner);
 err_xlate:
@@ -223,43 +415,77 @@ err_table:
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_register);
 
-/* Puts @table, or the slots in force and @slots, in force. */
+/*
+ * Updates
+ */
+
+/*
+ * Publishes a table of @slots, and if @keep of the live slots of the current table.  @old gets
+ * the table that was current before, which views may still see.
+ */
+static int publish(struct virtio_mem_xlate *xlate, bool keep,
+		   const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots,
+		   struct virtio_mem_xlate_table **old)
+{
+	struct virtio_mem_xlate_table *new, *base;
+	unsigned int nr_base;
+	int err;
+
+	guard(mutex)(&xlate->update);
+	scoped_guard(mutex, &xlate->change) {
+		base = current_table(xlate);
+		nr_base = keep ? base->nr_live : 0;
+	}
+	if (base == &no_slots)
+		return -ENODEV;
+	new = table_create(nr_base, slots, nr_slots);
+	if (IS_ERR(new))
+		return PTR_ERR(new);
+	/* Meanwhile @base may have lost slots in place; only @update lets it gain any. */
+	scoped_guard(mutex, &xlate->change) {
+		err = table_complete(new, keep ? base : NULL, nr_slots);
+		if (!err) {
+			new->log = base->log;
+			/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */
+			rcu_assign_pointer(xlate->table, new);
+		}
+	}
+	if (err) {
+		table_free(new);
+		return err;
+	}
+	*old = base;
+	return 0;
+}
+
+/* As publish(), and waits for views; for holds too if it does not @keep. */
 static int update(struct virtio_mem_xlate *xlate, bool keep,
 		  const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
 {
-	struct virtio_mem_xlate_table *old, *new;
+	struct virtio_mem_xlate_table *old;
+	int err = publish(xlate, keep, slots, nr_slots, &old);
 
-	scoped_guard(mutex, &xlate->update) {
-		old = current_table(xlate);
-		if (old == &no_slots)
-			return -ENODEV;
-		new = table_create(keep ? old : NULL, slots, nr_slots);
-		if (IS_ERR(new))
-			return PTR_ERR(new);
-		nr_slots = new->nr_live;
-		/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */
-		rcu_assign_pointer(xlate->table, new);
-	}
-	wait_for_views(xlate, nr_slots);
+	if (err)
+		return err;
+	finish_update(xlate, !keep, nr_slots + (keep ? old->nr_live : 0));
 	table_free(old);
 	return 0;
 }
 
 /**
- * virtio_mem_xlate_replace() - put another table in force
+ * virtio_mem_xlate_replace() - replace the table
  * @xlate: the context
  * @slots: the slots of the new table, in any order; copied
  * @nr_slots: their number, 0 to %VIRTIO_MEM_XLATE_MAX_SLOTS
  *
- * Every view sees either the old table or the new one, whole.  When this
- * returns 0, no reader has a device range of the old table any more, so memory
- * that is only in the old one may be freed at once.  On failure the old table
- * is in force, unchanged.
+ * Every view sees either the old table or the new one, whole.  When this returns 0, no view and
+ * no hold reaches the old table any more: memory that is only in the old table may be freed at
+ * once.  On failure the old table stays current, unchanged.
  *
- * Context: Process context.  Sleeps until the views held have been released, so
- * the caller must hold none of @xlate.
- * Return: 0, an error as from virtio_mem_xlate_register(), or -ENODEV if @xlate
- * has been unregistered.
+ * Context: Process context.  Sleeps until the views and holds of before are gone, so the caller
+ * must hold no view of @xlate.
+ * Return: 0, an error as from virtio_mem_xlate_register(), or -ENODEV if @xlate has been
+ * unregistered.
  */
 int virtio_mem_xlate_replace(struct virtio_mem_xlate *xlate,
 			     const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
@@ -269,18 +495,44 @@ int virtio_mem_xlate_replace(struct virtio_mem_xlate *xlate,
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_replace);
 
 /**
- * virtio_mem_xlate_add() - add slots to the table in force
+ * virtio_mem_xlate_replace_nowait() - replace the table, and do not wait
+ * @xlate: the context
+ * @slots: the slots of the new table, in any order; copied
+ * @nr_slots: their number, 0 to %VIRTIO_MEM_XLATE_MAX_SLOTS
+ *
+ * As virtio_mem_xlate_replace(), but returns while views and holds may still reach the old
+ * table.  Memory that is only in the old table may be freed when a virtio_mem_xlate_call(), made
+ * after this call, calls back.
+ *
+ * Context: Process context.  May sleep to allocate memory; views may be held.
+ * Return: as virtio_mem_xlate_replace().
+ */
+int virtio_mem_xlate_replace_nowait(struct virtio_mem_xlate *xlate,
+				    const struct virtio_mem_xlate_slot *slots,
+				    unsigned int nr_slots)
+{
+	struct virtio_mem_xlate_table *old;
+	int err = publish(xlate, false, slots, nr_slots, &old);
+
+	if (!err)
+		call_srcu(&xlate->views, &old->rcu, table_free_rcu);
+	return err;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_replace_nowait);
+
+/**
+ * virtio_mem_xlate_add() - add slots to the table
  * @xlate: the context
  * @slots: the slots to add, in any order; copied
  * @nr_slots: their number
  *
- * All of them or none; a view sees all or none, too.  To load many slots, add
- * them in one call: each call builds the table anew, at some 10 ns a slot.
+ * All of them or none, and a view sees all or none.  The other slots keep their state, present or
+ * absent.  Add many slots in one call: each call builds the table anew, at some 10 ns a slot.
  *
- * Context: Process context.  Sleeps until the views held have been released, so
- * the caller must hold none of @xlate.
- * Return: 0, an error as from virtio_mem_xlate_register() (-EEXIST also for a
- * byte shared with a slot in force), or -ENODEV if @xlate has been unregistered.
+ * Context: Process context.  Sleeps until the views of before are gone, so the caller must hold
+ * no view of @xlate.  Does not wait for holds.
+ * Return: 0, an error as from virtio_mem_xlate_register() (-EEXIST also for a byte shared with a
+ * slot of the table), or -ENODEV if @xlate has been unregistered.
  */
 int virtio_mem_xlate_add(struct virtio_mem_xlate *xlate,
 			 const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
@@ -290,62 +542,174 @@ int virtio_mem_xlate_add(struct virtio_mem_xlate *xlate,
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_add);
 
 /**
+ * virtio_mem_xlate_remove_nowait() - remove the slots of a range, and do not wait
+ * @xlate: the context
+ * @gpa: guest-physical address of the first byte of a slot
+ * @size: number of bytes from there to the last byte of the same slot or a later one
+ *
+ * As virtio_mem_xlate_remove(), but returns while views and holds may still reach the slots.
+ * Their memory may be freed when a virtio_mem_xlate_call(), made after this call, calls back.
+ *
+ * Context: Process context, with views held, under memory reclaim and in an MMU notifier that may
+ * sleep too.  Allocates nothing, waits for no view, and takes no lock under which memory is
+ * allocated.  It may wait while another task builds a table.
+ * Return: as virtio_mem_xlate_remove().
+ */
+int virtio_mem_xlate_remove_nowait(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
+{
+	guard(mutex)(&xlate->change);
+	return table_remove(current_table(xlate), gpa, size);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove_nowait);
+
+/**
  * virtio_mem_xlate_remove() - remove the slots of a range
  * @xlate: the context
  * @gpa: guest-physical address of the first byte of a slot
  * @size: number of bytes from there to the last byte of the same slot or a later one
  *
- * Removes all slots in the range, or none, in one update: a view sees all of them or
- * none, too.  Holes between them are allowed.  Removing many slots by one call takes
- * one wait for the views held.
+ * Removes all slots in the range, or none, in one update: a view sees all of them or none.  Holes
+ * between them are allowed.  One call takes one wait, for any number of slots.
  *
- * Needs no memory, so it cannot fail for lack of it.  When this returns 0, no
- * reader has a device range of a removed slot any more and their memory may be freed.
- * The table's own memory for a slot, some 50 bytes, is given back by the next
- * virtio_mem_xlate_replace() or virtio_mem_xlate_add().
+ * Needs no memory, so it cannot fail for lack of it.  When this returns 0, no view and no hold
+ * reaches a removed slot any more, and their memory may be freed.  The next
+ * virtio_mem_xlate_replace() or virtio_mem_xlate_add() gives back the table's own memory, some 50
+ * bytes a slot.
  *
- * Context: Process context.  Sleeps until the views held have been released, so
- * the caller must hold none of @xlate.
- * Return: 0, or -ENOENT if the range does not begin with the first byte of a slot and
- * end with the last byte of a slot.
+ * Context: Process context.  Sleeps until the views and holds of before are gone, so the caller
+ * must hold no view of @xlate.
+ * Return: 0, or -ENOENT if the range does not begin with the first byte of a slot and end with
+ * the last byte of a slot.
  */
 int virtio_mem_xlate_remove(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
 {
 	unsigned int nr_slots;
 	int err;
 
-	scoped_guard(mutex, &xlate->update) {
+	scoped_guard(mutex, &xlate->change) {
 		err = table_remove(current_table(xlate), gpa, size);
 		nr_slots = current_table(xlate)->nr_live;
 	}
 	if (err)
 		return err;
-	wait_for_views(xlate, nr_slots);
+	finish_update(xlate, true, nr_slots);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);
 
 /**
- * virtio_mem_xlate_unregister() - take all memory away and drop the reference
+ * virtio_mem_xlate_set_absent() - take the memory of one slot away
+ * @xlate: the context
+ * @gpa: guest-physical address of the slot
+ * @size: its size, exactly
+ *
+ * The slot stays in the table, and views taken from now on get -EAGAIN for its bytes.  Its memory
+ * may be freed when a virtio_mem_xlate_call(), made after this call, calls back.  Views of before
+ * go on seeing the memory, until virtio_mem_xlate_set_present() gives the slot other memory.
+ *
+ * The cost is one search among all slots, and a write for each entry of the index that answers
+ * for the slot alone: less than 2 us for 2 MiB.
+ *
+ * Context: as virtio_mem_xlate_remove_nowait().
+ * Return: 0, also if the slot is absent already, or -ENOENT if there is no such slot.
+ */
+int virtio_mem_xlate_set_absent(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
+{
+	guard(mutex)(&xlate->change);
+	return table_set_absent(current_table(xlate), gpa, size);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_set_absent);
+
+/**
+ * virtio_mem_xlate_set_present() - give an absent slot memory
+ * @xlate: the context
+ * @gpa: guest-physical address of the slot
+ * @size: its size, exactly
+ * @kva: kernel virtual address of its first byte
+ * @access: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
+ *
+ * Views taken from now on see the memory.  The slot may also come to life under a view that is
+ * held, unless that view has seen other memory in it: no view sees both.  Until all views of
+ * before are gone, a lookup in the slot takes a search.
+ *
+ * Context: as virtio_mem_xlate_remove_nowait().
+ * Return: 0, or:
+ *
+ * * -ENOENT - there is no such slot
+ * * -EEXIST - the slot is present
+ * * -EINVAL - @kva is NULL or wraps, or @access is 0 or has unknown bits
+ */
+int virtio_mem_xlate_set_present(struct virtio_mem_xlate *xlate, u64 gpa, u64 size, void *kva,
+				 unsigned int access)
+{
+	const struct virtio_mem_xlate_slot slot = { gpa, size, kva, access };
+	int err;
+
+	if (!__virtio_mem_xlate_access_is_valid(access) || !kva)
+		return -EINVAL;
+	guard(mutex)(&xlate->change);
+	if (!table_find(current_table(xlate), gpa, size))
+		return -ENOENT;
+	err = slot_validate(&slot) ?:
+	      table_set_present(current_table(xlate), gpa, size, kva, access);
+	if (!err)
+		queue_work(workqueue, &xlate->settle);
+	return err;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_set_present);
+
+/* Waits until the views of before are gone, and makes the slots that are young now direct. */
+static void settle_work(struct work_struct *work)
+{
+	struct virtio_mem_xlate *xlate = container_of(work, struct virtio_mem_xlate, settle);
+	struct virtio_mem_xlate_table *table;
+	u32 generation;
+	u64 version;
+	bool young;
+
+	mutex_lock(&xlate->change);
+	version = current_table(xlate)->version;
+	generation = current_table(xlate)->generation;
+	mutex_unlock(&xlate->change);
+	synchronize_srcu(&xlate->views);
+	mutex_lock(&xlate->change);
+	table = current_table(xlate);
+	young = table->young_first <= table->young_last;
+	/* Another table has slots that are younger than these views. */
+	if (young && table->version == version)
+		young = table_settle(table, generation);
+	mutex_unlock(&xlate->change);
+	/* A new table starts with generation 0.  Without memory, the next set_present() tries again. */
+	if (generation > FLIPS / 2)
+		update(xlate, true, NULL, 0);
+	if (young)
+		queue_work(workqueue, &xlate->settle);
+}
+
+/**
+ * virtio_mem_xlate_unregister() - remove all memory and drop the reference
  * @xlate: a context from virtio_mem_xlate_register()
  *
- * When this returns, no reader has a device range of @xlate any more and the
- * memory behind it may be freed.  Whoever still holds a reference may go on
- * translating: every byte gives -EFAULT.  Needs no memory.  A context is
- * unregistered once, by whoever registered it.
+ * When this returns, no view and no hold reaches memory of @xlate, the memory may be freed, and
+ * all callbacks that were queued before have run.  The holder of another reference may go on
+ * translating: every byte gives -EFAULT.  Needs no memory.  The caller of
+ * virtio_mem_xlate_register() unregisters a context once.
  *
- * Context: Process context.  Sleeps until the views held have been released, so
- * the caller must hold none of @xlate.
+ * Context: Process context.  Sleeps until the views and holds of before are gone, so the caller
+ * must hold no view of @xlate.
  */
 void virtio_mem_xlate_unregister(struct virtio_mem_xlate *xlate)
 {
 	struct virtio_mem_xlate_table *old;
 
 	scoped_guard(mutex, &xlate->update) {
-		old = current_table(xlate);
-		rcu_assign_pointer(xlate->table, &no_slots);
+		scoped_guard(mutex, &xlate->change) {
+			old = current_table(xlate);
+			rcu_assign_pointer(xlate->table, &no_slots);
+		}
 	}
-	wait_for_views(xlate, 0);
+	finish_update(xlate, true, 0);
+	flush_work(&xlate->call);
 	table_free(old);
 	virtio_mem_xlate_put(xlate);
 }
@@ -355,8 +719,7 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_unregister);
  * virtio_mem_xlate_get() - take a reference
  * @xlate: a context that the caller already has a reference to
  *
- * A reference keeps the context, not the memory: that goes with
- * virtio_mem_xlate_unregister().
+ * A reference keeps the context, not the memory: virtio_mem_xlate_unregister() removes that.
  *
  * Context: Any but NMI.
  * Return: @xlate.
@@ -372,41 +735,45 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_get);
  * virtio_mem_xlate_put() - drop a reference
  * @xlate: a context that virtio_mem_xlate_get() gave
  *
- * The last one frees the context, later and in process context.  No view of @xlate may
- * be held then.  A CLASS(virtio_mem_xlate_view) lets its view go at the end of its scope,
- * so the last reference must not be dropped inside that scope, not even as its last
- * statement: put it behind the scope, or release the view by hand before.
+ * The last one frees the context, later and in process context.  No view and no hold of @xlate
+ * may exist then.  A CLASS(virtio_mem_xlate_view) releases its view at the end of its scope, so
+ * the last reference must not be dropped inside that scope, not even as its last statement: put
+ * it behind the scope, or release the view by hand before.
  *
  * Context: Any but NMI.
  */
 void virtio_mem_xlate_put(struct virtio_mem_xlate *xlate)
 {
 	if (refcount_dec_and_test(&xlate->refs))
-		queue_work(free_wq, &xlate->free);
+		queue_work(workqueue, &xlate->free);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_put);
+
+/*
+ * Views and holds
+ */
 
 /**
  * virtio_mem_xlate_read_lock() - take a view
  * @xlate: the context, which the caller has a reference to
  * @view: where to keep it; on the caller's stack
  *
- * Until virtio_mem_xlate_read_unlock() the view sees the table that is now in
- * force, whatever is published meanwhile, and the memory behind it stays.
+ * Until virtio_mem_xlate_read_unlock() the view sees the table that is current now, even if
+ * another is published meanwhile, and the memory behind it stays.
  * CLASS(virtio_mem_xlate_view, view)(xlate) does the same by scope.
  *
- * Context: Any but NMI.  The holder may sleep, take further views, and must
- * release this one in the task, or in the interrupt, that took it.  A view held
- * for long delays every update of @xlate.
+ * Context: Any but NMI.  The holder may sleep, take further views, and must release this one in
+ * the task, or in the interrupt, that took it.  A view held for long delays every update of
+ * @xlate.
  */
 void virtio_mem_xlate_read_lock(struct virtio_mem_xlate *xlate,
 				struct virtio_mem_xlate_view *view)
-	__acquires(&xlate->srcu)
+	__acquires(&xlate->views)
 {
 	view->xlate = xlate;
-	view->srcu_idx = srcu_read_lock(&xlate->srcu);
-	/* Pairs with rcu_assign_pointer() in update() and virtio_mem_xlate_unregister(). */
-	view->table = srcu_dereference(xlate->table, &xlate->srcu);
+	view->srcu_idx = srcu_read_lock(&xlate->views);
+	/* Pairs with rcu_assign_pointer() in publish() and virtio_mem_xlate_unregister(). */
+	view->table = srcu_dereference(xlate->table, &xlate->views);
 	view->generation = table_generation(view->table);
 	view->version = view->table->version + view->generation;
 }
@@ -416,18 +783,113 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_read_lock);
  * virtio_mem_xlate_read_unlock() - release a view
  * @view: from virtio_mem_xlate_read_lock()
  *
- * Every device range that came through it is void from here on.
+ * Every device range that came through the view is void from here on, unless a
+ * virtio_mem_xlate_hold() keeps it.
  *
  * Context: That of the matching virtio_mem_xlate_read_lock().
  */
 void virtio_mem_xlate_read_unlock(struct virtio_mem_xlate_view *view)
-	__releases(&view->xlate->srcu)
+	__releases(&view->xlate->views)
 {
-	srcu_read_unlock(&view->xlate->srcu, view->srcu_idx);
+	srcu_read_unlock(&view->xlate->views, view->srcu_idx);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_read_unlock);
 
-/* What a caller is told of a lookup that failed goes through here, once. */
+#ifdef CONFIG_DEBUG_FS
+static unsigned long holds_count(struct virtio_mem_xlate *xlate)
+{
+	unsigned long n = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		n += *per_cpu_ptr(xlate->nr_holds, cpu);
+	return n;
+}
+#endif
+
+/*
+ * srcu_down_read() and srcu_up_read(), which 6.1 lacks, without their checks of the context: a
+ * hold is released in interrupts, too.  The counters of Tiny SRCU are not safe against
+ * interrupts, and its unlock wakes nobody in one.
+ */
+#ifdef CONFIG_TINY_SRCU
+static int holds_lock(struct srcu_struct *holds)
+{
+	unsigned long flags;
+	int idx;
+
+	local_irq_save(flags);
+	idx = __srcu_read_lock(holds);
+	local_irq_restore(flags);
+	return idx;
+}
+
+static void holds_unlock(struct srcu_struct *holds, int idx)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	__srcu_read_unlock(holds, idx);
+	swake_up_one(&holds->srcu_wq);
+	local_irq_restore(flags);
+}
+#else
+static int holds_lock(struct srcu_struct *holds)
+	__acquires(holds)
+{
+	return __srcu_read_lock(holds);
+}
+
+static void holds_unlock(struct srcu_struct *holds, int idx)
+	__releases(holds)
+{
+	__srcu_read_unlock(holds, idx);
+}
+#endif
+
+/**
+ * virtio_mem_xlate_hold() - keep memory after the view is released
+ * @view: a view that the caller holds
+ * @hold: part of the caller's request
+ *
+ * All memory that @view can reach stays until virtio_mem_xlate_release().  For I/O in flight.
+ * Cannot fail, allocates nothing, and any number may be held (on a kernel with Tiny SRCU, for one
+ * processor, 32767).  virtio_mem_xlate_replace(), _remove() and _unregister() wait for it, unless
+ * it is taken after they have begun to wait for holds; virtio_mem_xlate_add() does not.
+ *
+ * A hold keeps memory, not the context: keep a reference for that.  The cost is that of a view.
+ *
+ * Context: Any but NMI.
+ */
+void virtio_mem_xlate_hold(const struct virtio_mem_xlate_view *view,
+			   struct virtio_mem_xlate_hold *hold)
+	__acquires(&view->xlate->holds)
+{
+	hold->xlate = view->xlate;
+	hold->srcu_idx = holds_lock(&view->xlate->holds);
+	this_cpu_inc(*view->xlate->nr_holds);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_hold);
+
+/**
+ * virtio_mem_xlate_release() - let held memory go
+ * @hold: from virtio_mem_xlate_hold()
+ *
+ * Context: Any but NMI, in any task: a bio's end_io in a hardware interrupt too.
+ */
+void virtio_mem_xlate_release(struct virtio_mem_xlate_hold *hold)
+	__releases(&hold->xlate->holds)
+{
+	this_cpu_dec(*hold->xlate->nr_holds);
+	holds_unlock(&hold->xlate->holds, hold->srcu_idx);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_release);
+
+/*
+ * Translation
+ */
+
+/* Every failed lookup returns through here, once. */
 static noinline int lookup_failed(const struct virtio_mem_xlate_view *view,
 				  struct virtio_driver_range driver, unsigned int access, int err)
 {
@@ -442,9 +904,9 @@ static int range_validate(struct virtio_driver_range driver, unsigned int access
 }
 
 /*
- * Where the range of @more + 1 bytes from @gpa on is, if it is all in one slot that allows
- * @access.  For ranges that leave their first bucket: how many others they cross does not
- * count, for the slot's end decides.
+ * The address of the range of @more + 1 bytes from @gpa on, which leaves its first bucket, or
+ * NULL unless it lies in one slot that allows @access.  The end of the slot decides, so the cost
+ * does not depend on the number of buckets.
  */
 static noinline void *kva_beyond_bucket(const struct virtio_mem_xlate_view *view, u64 gpa,
 					u64 more, unsigned int access)
@@ -452,42 +914,42 @@ static noinline void *kva_beyond_bucket(const struct virtio_mem_xlate_view *view
 	u64 bytes;
 	void *kva;
 
-	if (slot_byte(table_search(view->table, slots_word(0, 31), gpa), view->generation, gpa,
+	if (slot_byte(table_search(view->table, SEARCH_ALL, gpa), view->generation, gpa,
 		      access, &kva, &bytes) || more >= bytes)
 		return NULL;
 	return kva;
 }
 
 /*
- * Where the range of @more + 1 bytes from @gpa on is, if it is all in one slot that allows
- * @access.  NULL says nothing.  @word is that of the largest bucket with @gpa; @access must
- * be valid.
+ * The search path: the address of the range of @more + 1 bytes from @gpa on, or NULL unless it
+ * lies in one slot that allows @access, which is valid.  @entry is that of the largest bucket
+ * with @gpa.
  *
- * Takes and gives what fits in registers: on some tables most lookups come here, after a
- * branch that nobody can guess, and then what counts is how little there is to do.
+ * Arguments and result fit in registers.  On some tables most lookups come here, behind a
+ * mispredicted branch, and then each instruction counts.
  */
-void *virtio_mem_xlate_kva_slow(const struct virtio_mem_xlate_view *view, u64 gpa, u64 more,
-				unsigned int access, unsigned long word)
+void *virtio_mem_xlate_kva_search(const struct virtio_mem_xlate_view *view, u64 gpa, u64 more,
+				  unsigned int access, unsigned long entry)
 {
 	u64 bytes, behind;
 	void *kva;
 
-	word = table_word(view->table, word, gpa, &behind);
-	if (word_is_slot(word)) {
+	entry = leaf_entry(view->table, entry, gpa, &behind);
+	if (entry_is_direct(entry)) {
 		if (more > behind)
 			return kva_beyond_bucket(view, gpa, more, access);
-		__virtio_mem_xlate_word_kva(word, ULONG_MAX, access, gpa, &kva);
+		__virtio_mem_xlate_direct_kva(entry, ULONG_MAX, access, gpa, &kva);
 		return kva;
 	}
-	if (slot_byte(table_search(view->table, word, gpa), view->generation, gpa, access,
+	if (slot_byte(table_search(view->table, entry, gpa), view->generation, gpa, access,
 		      &kva, &bytes) || more >= bytes)
 		return NULL;
 	return kva;
 }
-EXPORT_SYMBOL_GPL(virtio_mem_xlate_kva_slow);
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_kva_search);
 
-/* virtio_mem_xlate_range() for what its inline part leaves over. */
-int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
+/* The cold path of virtio_mem_xlate_range(). */
+int virtio_mem_xlate_range_cold(const struct virtio_mem_xlate_view *view,
 				struct virtio_driver_range driver, unsigned int access,
 				struct virtio_device_range *device)
 {
@@ -506,10 +968,10 @@ int virtio_mem_xlate_range_slow(const struct virtio_mem_xlate_view *view,
 	}
 	return likely(ret >= 0) ? 0 : lookup_failed(view, driver, access, ret);
 }
-EXPORT_SYMBOL_GPL(virtio_mem_xlate_range_slow);
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_range_cold);
 
-/* virtio_mem_xlate_next() for what its inline part leaves over. */
-int virtio_mem_xlate_next_slow(const struct virtio_mem_xlate_view *view,
+/* The cold path of virtio_mem_xlate_next(). */
+int virtio_mem_xlate_next_cold(const struct virtio_mem_xlate_view *view,
 			       struct virtio_driver_range *driver, unsigned int access,
 			       struct virtio_device_range *device)
 {
@@ -520,13 +982,15 @@ int virtio_mem_xlate_next_slow(const struct virtio_mem_xlate_view *view,
 	ret = range_validate(*driver, access) ?: table_next(view, &slot, driver, access, device);
 	return likely(ret >= 0) ? ret : lookup_failed(view, *driver, access, ret);
 }
-EXPORT_SYMBOL_GPL(virtio_mem_xlate_next_slow);
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_next_cold);
 
 /*
- * virtio_mem_xlate_cursor_range() for what its inline part leaves over.  A slot
- * above LONG_MAX bytes is not taken: see slot_kva().
+ * The cold path of virtio_mem_xlate_cursor_range().  A cursor does not keep a slot above LONG_MAX
+ * bytes: see slot_kva().  Nor a young slot, which has no access bits where the cursor looks for
+ * them: another view of the same generation may not see it.  The address comes from the lookup,
+ * as an update may have changed the slot since.
  */
-int virtio_mem_xlate_cursor_slow(struct virtio_mem_xlate_cursor *cursor,
+int virtio_mem_xlate_cursor_cold(struct virtio_mem_xlate_cursor *cursor,
 				 const struct virtio_mem_xlate_view *view,
 				 struct virtio_driver_range driver, unsigned int access,
 				 struct virtio_device_range *device)
@@ -536,30 +1000,30 @@ int virtio_mem_xlate_cursor_slow(struct virtio_mem_xlate_cursor *cursor,
 
 	if (err || !driver.len)
 		return err;
-	slot = table_search(view->table, slots_word(0, 31), driver.start);
+	slot = table_search(view->table, SEARCH_ALL, driver.start);
 	if (slot->size <= LONG_MAX)
 		*cursor = (struct virtio_mem_xlate_cursor){
 			.version = view->version,
 			.gpa = slot->gpa,
 			.size = slot->size,
-			.to_kva = slot_to_kva(slot),
-			.access = slot->access,
+			.to_kva = (unsigned long)device->kva - (unsigned long)driver.start,
+			.access = READ_ONCE(slot->state) & VIRTIO_MEM_XLATE_RW,
 		};
 	return 0;
 }
-EXPORT_SYMBOL_GPL(virtio_mem_xlate_cursor_slow);
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_cursor_cold);
 
 /**
  * virtio_mem_xlate_kvec() - translate a range into an array for iov_iter_kvec()
  * @view: a view that the caller holds
  * @driver: the range, as the driver published it
- * @access: what the device is going to do: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
+ * @access: the access that the device will make: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
  * @kvec: gets the pieces in order, contiguous neighbours as one; unspecified on
  *	failure
  * @nr_kvec: how many it has room for
  *
- * Bytes behind the first @nr_kvec pieces and the byte after them are not looked at.
- * The first byte is looked up, and from there the walk goes on along the slots.
+ * The call looks its first byte up and goes on along the slots.  It does not look at bytes
+ * behind the first @nr_kvec pieces and the byte after them.
  *
  * Context: Any but NMI.  Never allocates, sleeps or logs.
  * Return: the number of pieces, 0 for an empty @driver, or a negative errno:
@@ -568,35 +1032,140 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_cursor_slow);
  * * -EOVERFLOW - @driver ends above U64_MAX
  * * -EFAULT - the first byte that is inaccessible or has no room is in no slot
  * * -EPERM - that byte is in a slot without @access
+ * * -EAGAIN - that byte is in an absent slot
  * * -ENOBUFS - that byte is accessible, and begins a piece for which there is no room
  */
 int virtio_mem_xlate_kvec(const struct virtio_mem_xlate_view *view,
 			  struct virtio_driver_range driver, unsigned int access,
 			  struct kvec *kvec, unsigned int nr_kvec)
 {
+	u64 start = driver.start, rest = driver.len, len;
 	const struct xlate_slot *slot;
-	struct virtio_device_range piece;
-	unsigned int n = 0;
-	u64 bytes;
-	void *kva;
-	int ret;
+	struct kvec *next = kvec;
+	void *kva, *end = NULL;
+	int err;
 
 	if (nr_kvec && __virtio_mem_xlate_kva(view, driver, access, &kva)) {
 		*kvec = (struct kvec){ .iov_base = kva, .iov_len = driver.len };
 		return 1;
 	}
+	err = range_validate(driver, access);
+	if (err)
+		return lookup_failed(view, driver, access, err);
+	for (slot = table_slot(view->table, start); rest; slot++) {
+		err = slot_byte(slot, view->generation, start, access, &kva, &len);
+		if (err)
+			break;
+		len = min(len, rest);
+		if (kva == end) {
+			next[-1].iov_len += len;
+		} else if (next < kvec + nr_kvec) {
+			*next++ = (struct kvec){ .iov_base = kva, .iov_len = len };
+		} else {
+			err = -ENOBUFS;
+			break;
+		}
+		end = kva + len;
+		start += len;
+		rest -= len;
+	}
+	if (likely(!err))
+		return next - kvec;
+	return lookup_failed(view, (struct virtio_driver_range){ start, rest }, access, err);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_kvec);
+
+/* The struct page behind @kva, or NULL: the memory of a device has none. */
+static struct page *page_of(const void *kva)
+{
+	struct page *page;
+
+	if (virt_addr_valid(kva))
+		return virt_to_page(kva);
+	page = is_vmalloc_addr(kva) ? vmalloc_to_page(kva) : NULL;
+	return page && pfn_valid(page_to_pfn(page)) ? page : NULL;
+}
+
+/* Does @bvec end where the byte at @offset of @page begins, in physical memory? */
+static bool bvec_touches(const struct bio_vec *bvec, const struct page *page, size_t offset)
+{
+	size_t end = bvec->bv_offset + (size_t)bvec->bv_len;
+	unsigned long nr_pages = end >> PAGE_SHIFT;
+
+	return end % PAGE_SIZE == offset && bvec->bv_page + nr_pages == page &&
+	       page_to_pfn(bvec->bv_page) + nr_pages == page_to_pfn(page);
+}
+
+/* Appends @piece to the @n entries of @bvec, which has room for @nr; it shrinks to its rest. */
+static int bvec_append(struct bio_vec *bvec, unsigned int *n, unsigned int nr,
+		       struct virtio_device_range *piece)
+{
+	while (piece->len) {
+		size_t offset = offset_in_page(piece->kva);
+		size_t len = min(piece->len, PAGE_SIZE - offset);
+		struct page *page = page_of(piece->kva);
+
+		if (!page)
+			return -EOPNOTSUPP;
+		if (*n && bvec_touches(&bvec[*n - 1], page, offset) &&
+		    bvec[*n - 1].bv_len <= UINT_MAX - len) {
+			bvec[*n - 1].bv_len += len;
+		} else {
+			if (*n == nr)
+				return -ENOBUFS;
+			bvec[(*n)++] = (struct bio_vec){
+				.bv_page = page,
+				.bv_len = len,
+				.bv_offset = offset,
+			};
+		}
+		piece->kva += len;
+		piece->len -= len;
+	}
+	return 0;
+}
+
+/**
+ * virtio_mem_xlate_bvec() - translate a range into an array for iov_iter_bvec() or a bio
+ * @view: a view that the caller holds
+ * @driver: the range, as the driver published it
+ * @access: the access that the device will make: VIRTIO_MEM_XLATE_READ, _WRITE or _RW
+ * @bvec: gets the pieces in order, each physically contiguous, contiguous neighbours as one (also
+ *	where they are not in kernel virtual addresses); unspecified on failure
+ * @nr_bvec: how many it has room for
+ *
+ * An entry has at most UINT_MAX bytes.  Takes a step for each page, so bound the length of
+ * @driver before.  Take a virtio_mem_xlate_hold() if the I/O ends after @view.
+ *
+ * Context: Any but NMI.  Never allocates, sleeps or logs.
+ * Return: the number of pieces, 0 for an empty @driver, or a negative errno as from
+ * virtio_mem_xlate_kvec(), or -EOPNOTSUPP if the first byte that is inaccessible, has no room or
+ * has no struct page has no struct page: it is in the memory of a device.
+ */
+int virtio_mem_xlate_bvec(const struct virtio_mem_xlate_view *view,
+			  struct virtio_driver_range driver, unsigned int access,
+			  struct bio_vec *bvec, unsigned int nr_bvec)
+{
+	struct virtio_device_range piece = {};
+	const struct xlate_slot *slot;
+	unsigned int n = 0;
+	int ret;
+
 	ret = range_validate(driver, access);
 	if (ret)
 		return lookup_failed(view, driver, access, ret);
 	slot = table_slot(view->table, driver.start);
-	while (n < nr_kvec && (ret = table_next(view, &slot, &driver, access, &piece)) > 0)
-		kvec[n++] = (struct kvec){ .iov_base = piece.kva, .iov_len = piece.len };
-	if (ret >= 0 && driver.len)
-		ret = slot_byte(slot, view->generation, driver.start, access, &kva, &bytes) ?:
-		      -ENOBUFS;
-	return likely(ret >= 0) ? n : lookup_failed(view, driver, access, ret);
+	while ((ret = table_next(view, &slot, &driver, access, &piece)) > 0) {
+		ret = bvec_append(bvec, &n, nr_bvec, &piece);
+		if (ret) {
+			driver.start -= piece.len;
+			driver.len += piece.len;
+			break;
+		}
+	}
+	return likely(!ret) ? n : lookup_failed(view, driver, access, ret);
 }
-EXPORT_SYMBOL_GPL(virtio_mem_xlate_kvec);
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_bvec);
 
 /* 0 if every byte of @driver is accessible, else the error of the first that is not. */
 static int check_copy(const struct virtio_mem_xlate_view *view, const struct xlate_slot *slot,
@@ -612,8 +1181,8 @@ static int check_copy(const struct virtio_mem_xlate_view *view, const struct xla
 }
 
 /*
- * The driver may be writing a field of a ring meanwhile.  Such a field is
- * aligned and of 1, 2, 4 or 8 bytes; move it whole, which memcpy() need not.
+ * The driver may write a field of a ring at the same time.  Such a field is aligned and has 1,
+ * 2, 4 or 8 bytes; memcpy() need not move it as one.
  */
 static void copy_piece(void *dst, const void *src, size_t len)
 {
@@ -638,13 +1207,13 @@ static void copy_piece(void *dst, const void *src, size_t len)
  * @dst: where to; as long as @src
  * @src: the range, as the driver published it; may cross slots
  *
- * The whole range is checked before a byte moves: a lookup, and a step for each slot
- * that it crosses.  Check a length that the guest chose before.  A @src of 2 bytes, of 4, or
- * on a 64-bit host of 8, in one piece and aligned like @dst, is read at once and
- * so never half old, half new.
+ * Checks the whole range before a byte moves: a lookup, and a step for each slot that it
+ * crosses.  Check a length that the guest chose before.  A @src of 2 bytes, of 4, or on a 64-bit
+ * host of 8, in one piece and aligned like @dst, is read by one load, and so never half old, half
+ * new.
  *
  * Context: Any but NMI.  Never allocates, sleeps or logs.
- * Return: 0, -EOVERFLOW, -EFAULT or -EPERM as from virtio_mem_xlate_range(), or
+ * Return: 0, -EOVERFLOW, -EFAULT, -EPERM or -EAGAIN as from virtio_mem_xlate_range(), or
  * -ENOBUFS if @src is longer than SIZE_MAX, which no @dst can be.
  */
 int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *dst,
@@ -675,17 +1244,19 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_from);
  * @dst: the range, as the driver published it; may cross slots
  * @src: where from; as long as @dst
  *
- * The whole range is checked before a byte moves: a lookup, and a step for each slot
- * that it crosses.  Check a length that the guest chose before.  A @dst of 2 bytes, of 4, or
- * on a 64-bit host of 8, in one piece and aligned like @src, is written at once.
+ * Checks the whole range before a byte moves: a lookup, and a step for each slot that it
+ * crosses.  Check a length that the guest chose before.  A @dst of 2 bytes, of 4, or on a 64-bit
+ * host of 8, in one piece and aligned like @src, is written by one store.  Marks the pages in the
+ * dirty log, as virtio_mem_xlate_dirty() does.
  *
  * Context: Any but NMI.  Never allocates, sleeps or logs.
- * Return: 0, -EOVERFLOW, -EFAULT or -EPERM as from virtio_mem_xlate_range(), or
+ * Return: 0, -EOVERFLOW, -EFAULT, -EPERM or -EAGAIN as from virtio_mem_xlate_range(), or
  * -ENOBUFS if @dst is longer than SIZE_MAX, which no @src can be.
  */
 int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 			     struct virtio_driver_range dst, const void *src)
 {
+	const struct virtio_driver_range whole = dst;
 	const struct xlate_slot *slot;
 	struct virtio_device_range piece;
 	void *kva;
@@ -693,6 +1264,7 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 
 	if (__virtio_mem_xlate_kva(view, dst, VIRTIO_MEM_XLATE_WRITE, &kva)) {
 		copy_piece(kva, src, dst.len);
+		virtio_mem_xlate_dirty(view, dst);
 		return 0;
 	}
 	slot = table_slot(view->table, dst.start);
@@ -701,14 +1273,110 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 		return lookup_failed(view, dst, VIRTIO_MEM_XLATE_WRITE, err);
 	for (; table_next(view, &slot, &dst, VIRTIO_MEM_XLATE_WRITE, &piece) > 0; src += piece.len)
 		copy_piece(piece.kva, src, piece.len);
+	virtio_mem_xlate_dirty(view, whole);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_to);
 
+/*
+ * The dirty log
+ */
+
+/* Makes @log the log of the current table, and returns when every view sees it. */
+static void set_log(struct virtio_mem_xlate *xlate, struct virtio_mem_xlate_log *log)
+{
+	scoped_guard(mutex, &xlate->change) {
+		struct virtio_mem_xlate_table *table = current_table(xlate);
+
+		/* Pairs with smp_load_acquire() in virtio_mem_xlate_dirty_cold(). */
+		if (table != &no_slots)
+			smp_store_release(&table->log, log);
+	}
+	wait_for_readers(xlate, false);
+}
+
+/**
+ * virtio_mem_xlate_log_start() - start to log the pages that the device writes
+ * @xlate: the context
+ * @bitmap: as set_bit_le() and test_bit_le() take it; bit n is the page of
+ *	2^VIRTIO_MEM_XLATE_LOG_SHIFT guest bytes with that number
+ * @nr_bits: its number of bits; pages beyond are not marked, and debugfs has their number
+ *
+ * The log stays over updates of the table, until virtio_mem_xlate_log_stop(); a second
+ * virtio_mem_xlate_log_start() replaces it in one step.  When this returns, every view sees
+ * @bitmap and none sees the log of before.  The caller harvests bits by atomic operations: see
+ * virtio_mem_xlate_dirty().  An unregistered context has no log.
+ *
+ * Context: Process context.  Sleeps until the views of before are gone, so the caller must hold
+ * no view of @xlate.  Allocates nothing.
+ * Return: 0, or -EINVAL if @bitmap is NULL or @nr_bits is 0.
+ */
+int virtio_mem_xlate_log_start(struct virtio_mem_xlate *xlate, unsigned long *bitmap,
+			       u64 nr_bits)
+{
+	struct virtio_mem_xlate_log *log;
+
+	if (!bitmap || !nr_bits)
+		return -EINVAL;
+	guard(mutex)(&xlate->logging);
+	/* The current log stays as it is until no view sees it. */
+	scoped_guard(mutex, &xlate->change)
+		log = &xlate->logs[current_table(xlate)->log == &xlate->logs[0]];
+	log->bitmap = bitmap;
+	log->nr_bits = nr_bits;
+	set_log(xlate, log);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_log_start);
+
+/**
+ * virtio_mem_xlate_log_stop() - end the dirty log
+ * @xlate: the context
+ *
+ * When this returns, nobody writes the bitmap any more.  Without a log it does no harm.
+ *
+ * Context: as virtio_mem_xlate_log_start().
+ */
+void virtio_mem_xlate_log_stop(struct virtio_mem_xlate *xlate)
+{
+	guard(mutex)(&xlate->logging);
+	set_log(xlate, NULL);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_log_stop);
+
+/* virtio_mem_xlate_dirty() with a log. */
+void virtio_mem_xlate_dirty_cold(const struct virtio_mem_xlate_view *view,
+				 struct virtio_driver_range range)
+{
+	/* Pairs with smp_store_release() in set_log(). */
+	const struct virtio_mem_xlate_log *log = smp_load_acquire(&view->table->log);
+	u64 page, last, end;
+
+	if (!log || !range.len)
+		return;
+	if (check_add_overflow(range.start, range.len - 1, &end))
+		end = U64_MAX;
+	page = range.start >> VIRTIO_MEM_XLATE_LOG_SHIFT;
+	last = end >> VIRTIO_MEM_XLATE_LOG_SHIFT;
+	if (last >= log->nr_bits) {
+		debug_beyond_log(&view->xlate->debug, last - max(page, log->nr_bits) + 1);
+		last = log->nr_bits - 1;
+	}
+	/*
+	 * The written data before the test of a bit.  Pairs with the atomic operation by which
+	 * a migration clears the bit before it copies the page.
+	 */
+	smp_mb();
+	for (; page <= last; page++)
+		if (!test_bit_le(page, log->bitmap))
+			set_bit_le(page, log->bitmap);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_dirty_cold);
+
 static int __init virtio_mem_xlate_init(void)
 {
-	free_wq = alloc_workqueue("virtio_mem_xlate", WQ_UNBOUND, 0);
-	if (!free_wq)
+	workqueue = alloc_workqueue("virtio_mem_xlate", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!workqueue)
 		return -ENOMEM;
 	debug_init();
 	return 0;
@@ -720,8 +1388,8 @@ static void __exit virtio_mem_xlate_exit(void)
 	struct virtio_mem_xlate *xlate;
 	unsigned long id;
 
-	destroy_workqueue(free_wq);
-	/* Whoever could still use one of these was unloaded before us. */
+	flush_workqueue(workqueue);
+	/* The modules that could still use one of these were unloaded before. */
 	xa_for_each(&contexts, id, xlate) {
 		const struct virtio_mem_xlate_table *table = rcu_access_pointer(xlate->table);
 
@@ -730,6 +1398,7 @@ static void __exit virtio_mem_xlate_exit(void)
 		       table->nr_live, refcount_read(&xlate->refs));
 		context_free(xlate);
 	}
+	destroy_workqueue(workqueue);
 	debug_exit();
 }
 module_exit(virtio_mem_xlate_exit);

@@ -1,364 +1,157 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The table of memslots: validate, build, search.
+ * The reader of a table, and its in-place updates: remove, absent, present.
  *
- * Pure C: no lock, no allocation, no kernel state.  virtio_mem_xlate.c includes
- * it for the kernel and adds those; the fuzzers and proofs include the same file
- * in user space.  An updater's loops, over up to 2^20 slots, have preemption points.
+ * A table is an array of slots sorted by guest-physical address, no two of which share a
+ * byte, and an index to it (virtio_mem_xlate_fast.h).  virtio_mem_xlate_index.h builds both.
  *
- * A table is an array of slots sorted by guest-physical address, no two of which
- * share a byte, and an index to it: words, one a bucket of guest-physical
- * addresses.  virtio_mem_xlate.h tells of the buckets that lie wholly in a slot;
- * what the word of another one says is told here.  It names the few slots that
- * start in the bucket, or, where they are many, a node: words for the bucket cut
- * into smaller ones.  A word can always name slots instead of a node, so how
- * finely to cut, and how much memory to spend, is a matter of speed alone.
- *
- * Once published a table changes in one way only: removed slots are marked with
- * the generation that removed them, and no bucket is said to lie in one any more.
- * A reader notes the generation of the table when it starts and goes on seeing
- * each slot removed later, so removal is a snapshot like any other update, and
- * yet needs no memory.
+ * This file, _fast.h and _index.h hold no lock and allocate nothing: virtio_mem_xlate.c does.
+ * They are headers of static functions, as kbuild cannot link a virtio_mem_xlate.ko from
+ * virtio_mem_xlate.o and other objects, and as the proofs and fuzzers include the same source
+ * in user space.
  */
 #ifndef _VIRTIO_MEM_XLATE_TABLE_H
 #define _VIRTIO_MEM_XLATE_TABLE_H
 
 #include <linux/bits.h>
-#include <linux/build_bug.h>
 #include <linux/compiler.h>
 #include <linux/limits.h>
 #include <linux/log2.h>
-#include <linux/math.h>
 #include <linux/minmax.h>
 #include <linux/nospec.h>
 #include <linux/sched.h>
-#include <linux/sizes.h>
 
 #include "virtio_mem_xlate.h"
 
-/* Of slots that are not removed: above all generations, of which each removes a slot. */
-#define SLOT_LIVE	BIT(30)
-
+/*
+ * A published table changes in place.  Each update takes the next generation of the table, a
+ * view sees the generation that was current when it was taken, and so a slot tells each view
+ * apart:
+ *
+ *	@state, @until			views before @until	views from @until on
+ *	access, SLOT_LIVE		see the memory		-
+ *	0, SLOT_LIVE			absent			-
+ *	access, generation		see the memory		slot is removed
+ *	0, generation			absent			slot is removed
+ *	... | SLOT_ABSENT, generation	(as without)		absent
+ *
+ * A slot whose memory came by set_present() is young until all views of before are gone: the
+ * bits of its access are in another place of @state, and only views from a generation on see
+ * the memory.  A young slot has no direct entry, since that would answer all views.
+ */
 struct xlate_slot {
 	u64 gpa;
 	u64 size;
 	void *kva;
-	u32 access;
-	u32 removed;		/* the first generation without it, or SLOT_LIVE */
+	u32 state;
+	u32 until;	/* a generation, or SLOT_LIVE */
 };
 
-/*@
- * requires \valid_read(slot);
- * assigns \nothing;
- * ensures \result == 0 || \result == -EINVAL;
- * ensures \result == 0 ==> 0 < slot->size && slot->gpa + slot->size <= U64_MAX;
- * ensures \result == 0 ==> slot->kva != \null &&
- *	(uintptr_t)slot->kva + slot->size <= UINTPTR_MAX;
- * ensures \result == 0 ==> slot->access != 0 && (slot->access & 0xfffffffc) == 0;
- */
-static int slot_validate(const struct virtio_mem_xlate_slot *slot)
-{
-	uintptr_t kva_end;
-	u64 end;
+#define SLOT_LIVE	BIT(30)			/* above all generations */
+#define SLOT_ABSENT	BIT(2)			/* in @state, beside the two bits of an access */
+#define YOUNG_SHIFT	3			/* two bits: access of a young slot */
+#define SINCE_SHIFT	5			/* the rest: the first generation that sees a young slot */
 
-	if (!slot->size || slot->size > SIZE_MAX || !slot->kva)
-		return -EINVAL;
-	if (check_add_overflow(slot->gpa, slot->size, &end) ||
-	    check_add_overflow((uintptr_t)slot->kva, (uintptr_t)slot->size, &kva_end))
-		return -EINVAL;
-	if (!slot->access || slot->access & ~VIRTIO_MEM_XLATE_RW)
-		return -EINVAL;
-	return 0;
-}
+/*
+ * In-place updates of one table.  A slot is removed once, so that the last of them remain for
+ * removals; from FLIPS on set_absent() hides the slot from all views at once, and set_present()
+ * takes effect with the next table only.  virtio_mem_xlate.c replaces the table long before.
+ */
+#ifndef GENERATIONS
+#define GENERATIONS	BIT(32 - SINCE_SHIFT)
+#endif
+#define FLIPS		(GENERATIONS - VIRTIO_MEM_XLATE_MAX_SLOTS - 2)
+#define NO_GENERATION	(GENERATIONS - 1)	/* no view has it */
 
 /* Steps of an updater's loop from one preemption point to the next: microseconds. */
 #define NR_STEPS	1024
 
-/*@
- * assigns \nothing;
- */
 static void step(unsigned long i)
 {
 	if (i % NR_STEPS == 0)
 		cond_resched();
 }
 
-/* Slots of size 0 that end the array, so that a search may look a little too far. */
+/* Slots of size 0 behind the last slot, as a search looks at slots in fours. */
 #define NR_ENDS		4
 
-/*@
- * predicate are_valid(struct xlate_slot *slots, integer nr) =
- *	\forall integer i; 0 <= i < nr ==>
- *		0 < slots[i].size && slots[i].gpa + slots[i].size <= U64_MAX;
- *
- * predicate are_apart(struct xlate_slot *slots, integer nr) =
- *	\forall integer i, j; 0 <= i < j < nr ==>
- *		slots[i].gpa + slots[i].size <= slots[j].gpa;
- *
- * predicate in_slot(struct xlate_slot *slot, integer gpa) =
- *	slot->gpa <= gpa < slot->gpa + slot->size;
- *
- * predicate is_sorted(struct xlate_slot *slots, integer nr) =
- *	are_valid(slots, nr) && are_apart(slots, nr) &&
- *	(\forall integer i; nr <= i < nr + NR_ENDS ==>
- *		slots[i].gpa == U64_MAX && slots[i].size == 0);
- *
- * predicate is_table(struct virtio_mem_xlate_table *table) =
- *	\valid_read(table) && table->nr_slots <= VIRTIO_MEM_XLATE_MAX_SLOTS &&
- *	\valid_read(table->slots + (0 .. table->nr_slots + NR_ENDS - 1)) &&
- *	is_sorted(table->slots, table->nr_slots);
- */
-
 /*
- * Bytes of a table of @nr_slots: for the index 20 a slot beside the slot's own 32,
- * on 32 bit 16, as far as they fill pages; but more in small tables, where few
- * slots may have many edges to cut around.
+ * Entries; their format is in virtio_mem_xlate_fast.h
  */
-static size_t table_bytes(unsigned int nr_slots)
-{
-	size_t a_slot = sizeof(struct xlate_slot) + 12 + sizeof(unsigned long);
+#define ENTRY_NODE	BIT(28)
+#define ENTRY_DIRECT	BIT(29)
 
-	if (nr_slots >= 512)
-		return round_down(nr_slots * a_slot, SZ_4K);
-	return sizeof(struct virtio_mem_xlate_table) +
-	       (nr_slots + NR_ENDS) * sizeof(struct xlate_slot) +
-	       min(64 * (nr_slots + 1), 1280U) * sizeof(unsigned long);
+static bool entry_is_direct(unsigned long entry)
+{
+	return entry >= ENTRY_DIRECT;
 }
 
-/* Words of the index that a table of @nr_slots may spend. */
-static size_t table_max_words(unsigned int nr_slots)
+static bool entry_is_node(unsigned long entry)
 {
-	return (table_bytes(nr_slots) - sizeof(struct virtio_mem_xlate_table) -
-		(nr_slots + NR_ENDS) * sizeof(struct xlate_slot)) / sizeof(unsigned long);
+	return entry >= ENTRY_NODE && entry < ENTRY_DIRECT;
 }
 
-/* Makes a table of @nr_slots, which are to be filled in, of table_bytes(@nr_slots) bytes. */
-static void table_init(struct virtio_mem_xlate_table *table, unsigned int nr_slots)
-{
-	*table = (struct virtio_mem_xlate_table){
-		.words = (void *)(table + 1),
-		.max_words = table_max_words(nr_slots),
-		.bytes = table_bytes(nr_slots),
-		.nr_slots = nr_slots,
-		.nr_live = nr_slots,
-	};
-	table->slots = (void *)(table->words + table->max_words);
-}
-
-static struct xlate_slot slot_from(const struct virtio_mem_xlate_slot *slot)
-{
-	return (struct xlate_slot){
-		.gpa = slot->gpa,
-		.size = slot->size,
-		.kva = slot->kva,
-		.access = slot->access,
-		.removed = SLOT_LIVE,
-	};
-}
-
-struct sort_key {
-	u64 gpa;
-	u32 nr;			/* of the slot, as it was handed in */
-};
-
-#define DIGIT_BITS	7
-
-/* Copies @keys to @to, by the digit of gpa from bit @shift on; equal digits keep their order. */
-static void sort_by_digit(const struct sort_key *keys, struct sort_key *to, unsigned int nr,
-			  unsigned int shift)
-{
-	u32 ends[1 << DIGIT_BITS] = {}, i, end = 0;
-
-	for (i = 0; i < nr; i++) {
-		ends[(unsigned int)(keys[i].gpa >> shift) % ARRAY_SIZE(ends)]++;
-		step(i);
-	}
-	for (i = 0; i < ARRAY_SIZE(ends); i++) {
-		end += ends[i];
-		ends[i] = end - ends[i];	/* where it starts; its end once it is filled */
-	}
-	for (i = 0; i < nr; i++) {
-		to[ends[(unsigned int)(keys[i].gpa >> shift) % ARRAY_SIZE(ends)]++] = keys[i];
-		step(i);
-	}
-}
-
-/*
- * Fills @slots with the slots of @from by gpa.  A radix sort of keys: what it costs depends
- * on the bits in which addresses differ, not on their order, and unlike sort() it has
- * preemption points.  It needs no memory but that of @slots: the keys go to and fro between
- * its start and its end, and from its end each is read before its slot is written there.
- *
- *	slots  |  0  |  1  |  2  | ...                    | nr-1|
- *	keys   |0|1|2| ...       |nr-1| |0|1|2| ...       |nr-1|
- */
-static void slots_sort(struct xlate_slot *slots, const struct virtio_mem_xlate_slot *from,
-		       unsigned int nr)
-{
-	struct sort_key *at_end = (struct sort_key *)(slots + nr) - nr, *keys = at_end;
-	struct sort_key *other = (struct sort_key *)slots;
-	unsigned int shift, i;
-	u64 differ = 0;
-
-	BUILD_BUG_ON(2 * sizeof(*keys) > sizeof(*slots));
-	for (i = 0; i < nr; i++) {
-		differ |= from[i].gpa ^ from[0].gpa;
-		step(i);
-	}
-	/* So that it is the last of them that leaves the keys at the end. */
-	for (shift = 0; shift < BITS_PER_LONG_LONG && differ >> shift; shift += DIGIT_BITS)
-		swap(keys, other);
-	for (i = 0; i < nr; i++) {
-		keys[i] = (struct sort_key){ .gpa = from[i].gpa, .nr = i };
-		step(i);
-	}
-	for (shift = 0; shift < BITS_PER_LONG_LONG && differ >> shift; shift += DIGIT_BITS) {
-		sort_by_digit(keys, other, nr, shift);
-		swap(keys, other);
-	}
-	for (i = 0; i < nr; i++) {
-		slots[i] = slot_from(&from[at_end[i].nr]);
-		step(i);
-	}
-}
-
-/* Fills @slots with the slots of @from by gpa, or says why one of them is none. */
-static int slots_fill(struct xlate_slot *slots, const struct virtio_mem_xlate_slot *from,
-		      unsigned int nr)
-{
-	bool sorted = true;
-	unsigned int i;
-	int err;
-
-	for (i = 0; i < nr; i++) {
-		err = slot_validate(&from[i]);
-		if (err)
-			return err;
-		sorted &= !i || from[i].gpa > from[i - 1].gpa;
-		slots[i] = slot_from(&from[i]);
-		step(i);
-	}
-	if (!sorted)
-		slots_sort(slots, from, nr);
-	return 0;
-}
-
-/*
- * The last slots of @table, behind as many as @base has that are not removed, are filled in
- * and by gpa.  Fills in these of @base and merges the two, from the start on: what is
- * written is never ahead of what is read.
- */
-static void table_merge(struct virtio_mem_xlate_table *table,
-			const struct virtio_mem_xlate_table *base)
-{
-	const struct xlate_slot *new = table->slots + base->nr_live;
-	const struct xlate_slot *end = table->slots + table->nr_slots;
-	struct xlate_slot *to = table->slots;
-	unsigned int i;
-
-	for (i = 0; i < base->nr_slots; i++) {
-		step(i);
-		if (base->slots[i].removed != SLOT_LIVE)
-			continue;
-		for (; new < end && new->gpa < base->slots[i].gpa; new++) {
-			*to++ = *new;
-			step(to - table->slots);
-		}
-		*to++ = base->slots[i];
-	}
-}
-
-/*
- * Words, by their size.  Those of buckets in a slot are as virtio_mem_xlate.h says:
- * of the upper three bits that of READ is the highest, then those of WRITE and of RW,
- * and the rest is an eighth of the slot's kva - gpa.  Words of other buckets fit below
- * the three bits of 32, so that they are read and written whole everywhere.
- */
-#define WORD_NODE	BIT(28)
-#define WORD_SLOT	BIT(29)
-
-static bool word_is_slot(unsigned long word)
-{
-	return word >= WORD_SLOT;
-}
-
-static bool word_is_node(unsigned long word)
-{
-	return word >= WORD_NODE && word < WORD_SLOT;
-}
-
-/* What to add to a gpa. */
 static unsigned long slot_to_kva(const struct xlate_slot *slot)
 {
 	return (unsigned long)slot->kva - (unsigned long)slot->gpa;
 }
 
-static unsigned long slot_word(const struct xlate_slot *slot)
-{
-	/* A digit for each access, and no loop, since most of a load is writing words. */
-	unsigned long bits = (07240 >> 3 * slot->access) & 7;
-
-	return bits << (BITS_PER_LONG - 3) | slot_to_kva(slot) >> 3;
-}
-
-static bool slot_has_word(const struct xlate_slot *slot)
+static bool can_be_direct(const struct xlate_slot *slot)
 {
 	return !(slot_to_kva(slot) & 7);
 }
 
+static unsigned long direct_entry(const struct xlate_slot *slot)
+{
+	unsigned long access = slot->state & VIRTIO_MEM_XLATE_RW, bits;
+
+	bits = (access & VIRTIO_MEM_XLATE_READ) << 2 | (access & VIRTIO_MEM_XLATE_WRITE) |
+	       (access == VIRTIO_MEM_XLATE_RW);
+	return bits << (BITS_PER_LONG - 3) | slot_to_kva(slot) >> 3;
+}
+
 /*
- * Names 2^order slots from @first on, among them the last that starts at or
- * below any address of the bucket; fewer at the end of the table.
+ * Names 2^@order slots from @first on, fewer at the end of the table.  The last slot that
+ * starts at or below an address of the bucket is among them.
  */
-static unsigned long slots_word(unsigned int first, unsigned int order)
+static unsigned long search_entry(unsigned int first, unsigned int order)
 {
 	return first << 5 | order;
 }
 
-/*@
- * logic integer word_first(integer word) = word >> 5;
- * logic integer word_count(integer word) = (word & 31) > 2 ? 1 << (word & 31) : 4;
- */
+#define SEARCH_ALL	search_entry(0, 31)
 
-/*@
- * assigns \nothing;
- * ensures \result == word_first(word);
- */
-static unsigned long slots_word_first(unsigned long word)
+static unsigned long search_first(unsigned long entry)
 {
-	return word >> 5;
+	return entry >> 5;
 }
 
-/*@
- * assigns \nothing;
- * ensures \result == (word & 31) && \result <= 31;
- */
-static unsigned int slots_word_order(unsigned long word)
+static unsigned int search_order(unsigned long entry)
 {
-	return word & 31;
+	return entry & 31;
 }
 
-/* No table has more words. */
+/* More than any table has entries. */
 #define NODE_PLACES	BIT(22)
 
 /*
- * Names a node of buckets of 2^@shift bytes, of which that at @low has words[@place]:
- * by where bucket number 0 would have its word.
+ * Names a node of buckets of 2^@shift bytes; entries[@place] is the entry of the bucket at
+ * @low.  The format has the place of bucket number 0, so that a lookup adds the number.
  */
-static unsigned long node_word(unsigned long place, unsigned int shift, u64 low)
+static unsigned long node_entry(unsigned long place, unsigned int shift, u64 low)
 {
-	return WORD_NODE | (place - (unsigned long)(low >> shift)) % NODE_PLACES << 6 | shift;
+	return ENTRY_NODE | (place - (unsigned long)(low >> shift)) % NODE_PLACES << 6 | shift;
 }
 
-static unsigned int node_word_shift(unsigned long word)
+static unsigned int node_shift(unsigned long entry)
 {
-	return word & 63;
+	return entry & 63;
 }
 
-/* Where in the words that of the bucket with @gpa is, which must be in the node's. */
-static unsigned long node_word_place(unsigned long word, u64 gpa)
+/* The place of the entry for @gpa, which must be in the node. */
+static unsigned long node_place(unsigned long entry, u64 gpa)
 {
-	return ((word >> 6) + (unsigned long)(gpa >> node_word_shift(word))) % NODE_PLACES;
+	return ((entry >> 6) + (unsigned long)(gpa >> node_shift(entry))) % NODE_PLACES;
 }
 
 static u64 slot_last(const struct xlate_slot *slot)
@@ -378,75 +171,50 @@ static u64 buckets_to(u64 low, u64 gpa, unsigned int shift)
 	return gpa > low ? ((gpa - low - 1) >> shift) + 1 : 0;
 }
 
-/* How many end there, or below. */
+/* How many of these buckets end at or below @gpa. */
 static u64 whole_buckets_to(u64 low, u64 gpa, unsigned int shift)
 {
 	return gpa > low ? (gpa - low) >> shift : 0;
 }
 
+/* The low bits of a bucket number that index @nr_entries entries. */
+static unsigned long number_mask(unsigned long nr_entries)
+{
+	return (1UL << order_base_2(nr_entries)) - 1;
+}
+
 /*
- * How many of the three slots behind @slot start at or below @gpa.  Side by side,
- * which is faster than one after the other, for nobody can guess the answer.
+ * Searching
+ *
+ * The guest chooses addresses, and under speculation a processor passes a check with the
+ * guest's choice (Spectre v1).  So each index is clamped to its array and each pointer to its
+ * slot by a mask, not by a branch: an entry that is read as one of another kind still leads to
+ * a slot.
  */
-/*@
- * requires \valid_read(slot + (1 .. 3));
- * assigns \nothing;
- * ensures \result == (slot[1].gpa <= gpa ? 1 : 0) + (slot[2].gpa <= gpa ? 1 : 0) +
- *	(slot[3].gpa <= gpa ? 1 : 0);
+
+/*
+ * How many of the three slots behind @slot start at or below @gpa.  Three independent
+ * comparisons: branches would be mispredicted.
  */
 static unsigned int slots_behind(const struct xlate_slot *slot, u64 gpa)
 {
 	return (slot[1].gpa <= gpa) + (slot[2].gpa <= gpa) + (slot[3].gpa <= gpa);
 }
 
-/*@
- * // The slot with @gpa, if there is one, is among those that @word names.
- * predicate names(struct virtio_mem_xlate_table *table, integer word, integer gpa) =
- *	\let first = word_first(word) < table->nr_slots ? word_first(word) : 0;
- *	(\forall integer i; 0 <= i < first ==> !in_slot(&table->slots[i], gpa)) &&
- *	(\forall integer i; 0 <= i < table->nr_slots && table->slots[i].gpa <= gpa ==>
- *		i < first + word_count(word));
- */
-
 /*
- * The last slot that starts at or below @gpa, removed or not, as far as @word
- * knows; the first that it names if all start above.
- */
-/*@
- * requires is_table(table) && names(table, word, gpa);
- * assigns \result \from table, word, gpa;
- * ensures \exists integer i; 0 <= i < table->nr_slots + NR_ENDS && \result == table->slots + i;
- * ensures \forall integer i; 0 <= i < table->nr_slots && in_slot(&table->slots[i], gpa) ==>
- *	\result == table->slots + i;
+ * The last slot that starts at or below @gpa among the slots that @entry names, or the first
+ * of them.
  */
 static __always_inline struct xlate_slot *
-table_search(const struct virtio_mem_xlate_table *table, unsigned long word, u64 gpa)
+table_search(const struct virtio_mem_xlate_table *table, unsigned long entry, u64 gpa)
 {
-	unsigned long first = array_index_nospec(slots_word_first(word),
+	unsigned long first = array_index_nospec(search_first(entry),
 						 (unsigned long)table->nr_slots);
 	struct xlate_slot *slot = &table->slots[first];
 
-	if (slots_word_order(word) > 2) {
-		unsigned long n = min(1UL << slots_word_order(word), table->nr_slots - first);
+	if (search_order(entry) > 2) {
+		unsigned long n = min(1UL << search_order(entry), table->nr_slots - first);
 
-		/*@
-		 * assert slot == table->slots + first && first + n <= table->nr_slots;
-		 */
-		/*@
-		 * assert word_count(word) == 1 << (word & 31);
-		 */
-		/*@
-		 * assert \forall integer i; 0 <= i < table->nr_slots &&
-		 *	table->slots[i].gpa <= gpa ==> i < first + n;
-		 */
-		/*@
-		 * loop invariant \exists integer p; first <= p && slot == table->slots + p &&
-		 *	(p == first || slot->gpa <= gpa) && p + n <= table->nr_slots &&
-		 *	(\forall integer i; 0 <= i < table->nr_slots &&
-		 *		table->slots[i].gpa <= gpa ==> i < p + n);
-		 * loop assigns slot, n;
-		 * loop variant n;
-		 */
 		while (n > 4) {
 			unsigned long half = n / 2;
 
@@ -454,523 +222,161 @@ table_search(const struct virtio_mem_xlate_table *table, unsigned long word, u64
 			n -= half;
 		}
 	}
-	/*@
-	 * assert \exists integer p; first <= p <= table->nr_slots && slot == table->slots + p &&
-	 *	(p == first || slot->gpa <= gpa) &&
-	 *	(\forall integer i; 0 <= i < table->nr_slots && table->slots[i].gpa <= gpa ==>
-	 *		i < p + 4);
-	 */
-	/* What is behind those @n starts above @gpa. */
+	/* Slots behind the last @n start above @gpa. */
 	return slot + slots_behind(slot, gpa);
 }
 
-/* A word has this power of two of bytes; no bucket that is not in a node has fewer. */
-#define WORD_SHIFT	(BITS_PER_LONG == 64 ? 3 : 2)
-
-/* Deeper than this, and for no more slots than that, a search is as good as a node. */
-#define NODE_DEPTH	4
-#define NODE_MIN_SLOTS	8
-
-/*
- * Ranges are about this long, as a power of two: a packet.  Proofs in which an
- * address has few bits set it to less.
- */
-#ifndef RANGE_SHIFT
-#define RANGE_SHIFT	10U
-#endif
-
-/*
- * The coarsest buckets, from 2^@shift bytes on, that leave at most 1/128 of the
- * bytes of slots[@first..@last] outside buckets that are wholly in a slot, or no
- * more than what ranges that leave their bucket come to: coarse ones take less
- * memory and cache, and fewer ranges leave them.
- */
-static unsigned int choose_shift(const struct xlate_slot *slots, unsigned int shift,
-				 unsigned int first, unsigned int last)
+/* The entry of the largest bucket with @gpa. */
+static unsigned long top_entry(const struct virtio_mem_xlate_table *table, u64 gpa)
 {
-	u64 bytes = 0, outside;
-	unsigned int i, part;
-
-	for (i = first; i <= last; i++) {
-		bytes += slots[i].size;
-		step(i);
-	}
-	for (; shift + 1 < BITS_PER_LONG_LONG; shift++) {
-		part = clamp(shift + 1, RANGE_SHIFT, RANGE_SHIFT + 7) - RANGE_SHIFT;
-		outside = 0;
-		/* From the end, where the large slots often are, to be done early. */
-		for (i = last + 1; i-- > first; ) {
-			u64 from = buckets_to(0, slots[i].gpa, shift + 1);
-			u64 to = whole_buckets_to(0, slots[i].gpa + slots[i].size, shift + 1);
-
-			step(i);
-			outside += slots[i].size;
-			if (from < to)
-				outside -= (to - from) << (shift + 1);
-			if (outside > bytes >> part)
-				return shift;
-		}
-	}
-	return shift;
-}
-
-static void fill(struct virtio_mem_xlate_table *table, unsigned long *words, unsigned long nr,
-		 unsigned int shift, unsigned int first, u64 low, unsigned int depth);
-
-/*
- * Word of the bucket of 2^@shift bytes from @low on, where slots[@first] is the last
- * to start at or below @low, or the first in any bucket, and no slot is all of it.
- * @last gets the last to start at or below its end.
- */
-static unsigned long bucket_word(struct virtio_mem_xlate_table *table, unsigned int shift,
-				 unsigned int first, u64 low, unsigned int depth,
-				 unsigned int *last)
-{
-	unsigned int node = table->nr_words, others = 0, steps = 0, more, bits;
-
-	do {
-		more = slots_behind(&table->slots[first + others], low + bucket_last(shift));
-		others = min(others + more, table->nr_slots - 1 - first);
-		step(++steps);
-	} while (more == 3 && first + others + 1 < table->nr_slots);
-	*last = first + others;
-	/* A search looks at four anyway. */
-	if (others < NODE_MIN_SLOTS || depth == NODE_DEPTH || table->max_words - node < 2)
-		return slots_word(first, ilog2(max(others, 3U)) + 1);
-	bits = min3(shift, (unsigned int)ilog2((others + 1) * 5 / 4),
-		    (unsigned int)ilog2(table->max_words - node));
-	table->nr_words += 1U << bits;
-	fill(table, &table->words[node], 1U << bits, shift - bits, first, low, depth + 1);
-	return node_word(node, shift - bits, low);
-}
-
-/* Words that are written from one preemption point to the next: microseconds, too. */
-#define MAX_RUN		4096
-
-/*
- * Writes @word for the buckets from @i to @end of @nr, and returns where to go on.  How
- * many these are, if any, nobody can guess, but that they are few; so four at a time, and
- * what is too much is written again later.
- */
-static __always_inline unsigned long fill_run(unsigned long *words, unsigned long nr,
-					      unsigned long i, unsigned long end,
-					      unsigned long word)
-{
-	unsigned long next = max(i, end);
-
-	while (unlikely(i + MAX_RUN < end)) {
-		unsigned long part = i + MAX_RUN;
-
-		while (i < part)
-			words[i++] = word;
-		cond_resched();
-	}
-	if (likely(next + 4 <= nr)) {
-		do {
-			words[i] = word;
-			words[i + 1] = word;
-			words[i + 2] = word;
-			words[i + 3] = word;
-			i += 4;
-		} while (i < end);
-	} else {
-		while (i < end)
-			words[i++] = word;
-	}
-	return next;
+	return __virtio_mem_xlate_top_entry(table, __virtio_mem_xlate_entry(table, gpa),
+					    __virtio_mem_xlate_covers(table, gpa));
 }
 
 /*
- * Fills @words, of @nr buckets of 2^@shift bytes from @low on, where slots[@first] is the
- * last to start at or below @low, or the first in any bucket.
- */
-static void fill(struct virtio_mem_xlate_table *table, unsigned long *words, unsigned long nr,
-		 unsigned int shift, unsigned int first, u64 low, unsigned int depth)
-{
-	const struct xlate_slot *slots = table->slots;
-	unsigned long i = 0, end, pause = first;
-	unsigned int n;
-
-	for (n = first; i < nr; n++) {
-		unsigned int named = n > first ? n - 1 : first;
-		bool many;
-		u64 high;
-
-		if (unlikely(i + n > pause + NR_STEPS)) {
-			pause = i + n;
-			cond_resched();
-		}
-		/* Where nothing was written up to its start, inclusive, the slot before counts. */
-		end = n < table->nr_slots ?
-		      min_t(u64, buckets_to(low, slots[n].gpa, shift), nr) : nr;
-		high = low + ((u64)end << shift) - 1;
-		/* No &&: whether it is the first to start in a bucket nobody can guess. */
-		many = (i < end) & (slots[named + 4].gpa <= high);
-		i = fill_run(words, nr, i, end, slots_word(named, 2));
-		if (many)
-			words[i - 1] = bucket_word(table, shift, named, high - bucket_last(shift),
-						   depth, &n);
-		end = min_t(u64, whole_buckets_to(low, slots[n].gpa + slots[n].size, shift), nr);
-		if (i < end && slot_has_word(&slots[n]))
-			i = fill_run(words, nr, i, end, slot_word(&slots[n]));
-	}
-}
-
-/*
- * A few slots far from all others must not make every bucket coarse: leave the
- * outermost one out as long as more than half of the addresses are the hole
- * beside it.  What no bucket covers is searched for among all slots.
- */
-static void leave_out_far(const struct xlate_slot *slots, unsigned int *first, unsigned int *last)
-{
-	while (*first < *last) {
-		u64 half = (slot_last(&slots[*last]) - slots[*first].gpa) / 2;
-
-		if (slots[*last].gpa - slot_last(&slots[*last - 1]) > half)
-			--*last;
-		else if (slots[*first + 1].gpa - slot_last(&slots[*first]) > half)
-			++*first;
-		else
-			break;
-		step(*last - *first);
-	}
-}
-
-/* In an array of @nr_words, the word of a bucket is where these bits of its number say. */
-static unsigned long number_mask(unsigned long nr_words)
-{
-	return (1UL << order_base_2(nr_words)) - 1;
-}
-
-/*
- * How many words buckets of 2^@shift bytes take, @nr of them from @low on; or more
- * than there are, if where addresses lead to is not all in the table's memory.
- */
-static unsigned long top_words(const struct virtio_mem_xlate_table *table, u64 low, u64 nr,
-			       unsigned int shift)
-{
-	unsigned long mask;
-
-	if (nr > table->max_words)
-		return ULONG_MAX;
-	mask = number_mask(nr);
-	if (mask >= (table->bytes - sizeof(*table)) / sizeof(*table->words))
-		return ULONG_MAX;
-	return min(((low >> shift) & mask) + nr, mask + 1ULL);
-}
-
-/* Of no bucket. */
-#define NO_WORD		0UL
-
-/*
- * An address that no bucket covers may lead to words from @from to @to, which are of no
- * bucket.  What is there does not count, but it is loaded, so it must have been written.
- */
-static void clear_words(struct virtio_mem_xlate_table *table, unsigned long from, unsigned long to)
-{
-	fill_run(table->words, to, from, to, NO_WORD);
-}
-
-/*@
- * assigns table->words[0 .. table->max_words - 1], table->nr_words, table->shift,
- *	table->bucket_mask, table->base, table->span, table->far_word, table->word_mask,
- *	table->word_shift;
- */
-static void build_index(struct virtio_mem_xlate_table *table)
-{
-	unsigned int shift = WORD_SHIFT, first = 0, last = table->nr_slots - 1;
-	u64 low, high, nr, place, part;
-
-	table->far_word = slots_word(0, order_base_2(max(table->nr_slots, 1U)));
-	table->nr_words = 1;
-	table->words[0] = NO_WORD;	/* where there are no buckets, every address leads there */
-	if (!table->nr_slots)
-		return;
-	leave_out_far(table->slots, &first, &last);
-	low = table->slots[first].gpa;
-	high = slot_last(&table->slots[last]);
-	while (top_words(table, low, (high >> shift) - (low >> shift) + 1, shift) >
-	       table->max_words / 16 * 13)
-		shift++;
-	shift = choose_shift(table->slots, shift, first, last);
-	table->shift = shift;
-	low &= ~bucket_last(shift);
-	/* The first bucket may be so coarse that some were not far at all. */
-	while (first && slot_last(&table->slots[first - 1]) >= low)
-		step(--first);
-	nr = ((high - low) >> shift) + 1;
-	table->bucket_mask = ~bucket_last(shift);
-	table->base = low;
-	table->span = high - low + 1;
-	table->word_shift = shift - WORD_SHIFT;
-	table->word_mask = number_mask(nr) * sizeof(*table->words);
-	table->nr_words = top_words(table, low, nr, shift);
-	place = (low >> shift) & number_mask(nr);
-	part = min(nr, number_mask(nr) + 1ULL - place);
-	fill(table, &table->words[place], part, shift, first, low, 0);
-	if (part < nr) {
-		low += part << shift;
-		first = table_search(table, slots_word(0, 31), low) - table->slots;
-		fill(table, table->words, nr - part, shift, first, low, 0);
-	}
-	clear_words(table, nr - part, place);
-	clear_words(table, table->nr_words,
-		    min_t(u64, number_mask(nr) + 1ULL, table->max_words));
-}
-
-/* Are @slots, each valid, by gpa, and no byte is in two of them?  Or else -EEXIST. */
-/*@
- * requires \valid_read(slots + (0 .. nr - 1)) && nr <= VIRTIO_MEM_XLATE_MAX_SLOTS;
- * requires are_valid(slots, nr);
- * assigns \nothing;
- * ensures \result == 0 ==> are_apart(slots, nr);
- * ensures \result != 0 ==> \result == -EEXIST && \exists integer i;
- *	0 < i < nr && slots[i].gpa < slots[i - 1].gpa + slots[i - 1].size;
- */
-static int slots_check(const struct xlate_slot *slots, unsigned int nr)
-{
-	unsigned int i;
-
-	/*@
-	 * loop invariant 1 <= i;
-	 * loop invariant \forall integer a, b; 0 <= a < b < i && b < nr ==>
-	 *	slots[a].gpa + slots[a].size <= slots[b].gpa;
-	 * loop assigns i;
-	 * loop variant nr - i;
-	 */
-	for (i = 1; i < nr; i++) {
-		if (slots[i].gpa < slots[i - 1].gpa + slots[i - 1].size)
-			return -EEXIST;
-		step(i);
-	}
-	return 0;
-}
-
-/* Ends @slots; there must be room. */
-/*@
- * requires \valid(slots + (nr .. nr + NR_ENDS - 1)) && nr <= VIRTIO_MEM_XLATE_MAX_SLOTS;
- * assigns slots[nr .. nr + NR_ENDS - 1];
- * ensures \forall integer i; nr <= i < nr + NR_ENDS ==>
- *	slots[i].gpa == U64_MAX && slots[i].size == 0;
- */
-static void slots_end(struct xlate_slot *slots, unsigned int nr)
-{
-	unsigned int i;
-
-	/*@
-	 * loop invariant nr <= i <= nr + NR_ENDS;
-	 * loop invariant \forall integer k; nr <= k < i ==>
-	 *	slots[k].gpa == U64_MAX && slots[k].size == 0;
-	 * loop assigns i, slots[nr .. nr + NR_ENDS - 1];
-	 * loop variant nr + NR_ENDS - i;
-	 */
-	for (i = nr; i < nr + NR_ENDS; i++) {
-		slots[i].gpa = U64_MAX;
-		slots[i].size = 0;
-		slots[i].kva = NULL;	/* for a processor that runs ahead */
-		slots[i].access = 0;
-		slots[i].removed = 0;
-	}
-}
-
-/* Makes the slots that were filled in, by gpa, searchable, or says why they are no table. */
-/*@
- * requires \valid(table) && table->nr_slots <= VIRTIO_MEM_XLATE_MAX_SLOTS;
- * requires \valid(table->slots + (0 .. table->nr_slots + NR_ENDS - 1));
- * requires \separated(table, table->slots + (0 .. table->nr_slots + NR_ENDS - 1),
- *	table->words + (0 .. table->max_words - 1));
- * requires are_valid(table->slots, table->nr_slots);
- * ensures \result == 0 ==> are_valid(table->slots, table->nr_slots);
- * ensures \result == 0 ==> are_apart(table->slots, table->nr_slots);
- * ensures \result == 0 ==> \forall integer i;
- *	table->nr_slots <= i < table->nr_slots + NR_ENDS ==>
- *		table->slots[i].gpa == U64_MAX && table->slots[i].size == 0;
- */
-static int table_seal(struct virtio_mem_xlate_table *table)
-{
-	int err = slots_check(table->slots, table->nr_slots);
-
-	if (err)
-		return err;
-	slots_end(table->slots, table->nr_slots);
-	build_index(table);
-	return 0;
-}
-
-/* The generation that a reader who starts now is to see. */
-static u32 table_generation(const struct virtio_mem_xlate_table *table)
-{
-	/*
-	 * Pairs with smp_store_release() in table_remove(): whoever sees a
-	 * generation also sees the slot that it removed as removed.
-	 */
-	return smp_load_acquire(&table->generation);
-}
-
-/*
- * The guest chooses addresses, so a processor that runs ahead of a check runs
- * ahead with the guest's choice (Spectre v1).  What is read here is therefore
- * clamped to what is there, branch or no branch: a word read as what it is not
- * leads to a slot all the same, and a pointer into a slot stays in it.
- */
-
-/* Word of the largest bucket with @gpa. */
-static unsigned long top_word(const struct virtio_mem_xlate_table *table, u64 gpa)
-{
-	return __virtio_mem_xlate_top_word(table, __virtio_mem_xlate_word(table, gpa),
-					   __virtio_mem_xlate_covers(table, gpa));
-}
-
-/*
- * Word of the smallest bucket with @gpa, where @word is that of the largest, and
- * how many bytes it has behind @gpa.
+ * The entry of the smallest bucket with @gpa, where @entry is that of the largest.  @behind
+ * gets the number of bytes behind @gpa in that bucket.
  */
 static __always_inline unsigned long
-table_word(const struct virtio_mem_xlate_table *table, unsigned long word, u64 gpa, u64 *behind)
+leaf_entry(const struct virtio_mem_xlate_table *table, unsigned long entry, u64 gpa, u64 *behind)
 {
 	unsigned int shift = table->shift;
 
-	while (word_is_node(word)) {
-		unsigned long node = array_index_mask_nospec(word - WORD_NODE,
-							     WORD_SLOT - WORD_NODE);
+	while (entry_is_node(entry)) {
+		unsigned long node = array_index_mask_nospec(entry - ENTRY_NODE,
+							     ENTRY_DIRECT - ENTRY_NODE);
 
-		shift = node_word_shift(word);
-		/* 0 is slots[0]'s; words[0] might be of a slot, which @gpa need not be in. */
-		word = READ_ONCE(table->words[node_word_place(word, gpa) & node]) & node;
+		shift = node_shift(entry);
+		/* The second mask makes it a search from slots[0]: entries[0] may be direct. */
+		entry = READ_ONCE(table->entries[node_place(entry, gpa) & node]) & node;
 	}
 	*behind = ~gpa & bucket_last(shift);
-	return word;
+	return entry;
 }
 
 /*
- * Less than @slot->removed if @slot is in the table as of @generation and allows @access:
- * each missing access is a bit at or above SLOT_LIVE, so that one comparison, and one mask
- * against speculation, is for both.
+ * What a view sees of a slot
  */
-static unsigned long slot_state(const struct xlate_slot *slot, u32 generation,
-				unsigned int access)
-{
-	return generation | (unsigned long)(access & ~slot->access) << 30;
-}
 
 /*
- * Clamped as KVM's __gfn_to_hva_memslot() does.  The portable form of the mask
- * is 0 for a size above LONG_MAX whatever the offset; half the address space is
- * nobody's memory, so such a slot does without.
+ * Less than @slot->until if a view of @generation sees the memory and @access is allowed:
+ * each forbidden access is a bit from SLOT_LIVE on, so that one comparison, and one mask
+ * against speculation, decides both.
  */
-static void *slot_kva(const struct xlate_slot *slot, size_t offset)
+static unsigned long slot_key(u32 state, u32 generation, unsigned int access)
 {
-	size_t size = slot->size;
-	size_t huge = (ssize_t)size < 0 ? SIZE_MAX : 0;
-
-	return slot->kva + (offset & (array_index_mask_nospec(offset, size) | huge));
+	return generation | (unsigned long)(access & ~state) << 30;
 }
 
 /*
- * Where @slot has the byte at @gpa, and how many it has from there on.  0 or -errno.
- * Under speculation, past the branches, @kva is in a slot that is there and allows
- * @access, or NULL.
+ * @memory + @offset, or NULL if @offset is outside @size, also under speculation.  The portable
+ * form of array_index_mask_nospec() is 0 for each size above LONG_MAX; no memory is that large,
+ * so that such a slot does without the mask there.
+ */
+static void *slot_kva(void *memory, size_t offset, size_t size)
+{
+	size_t mask = array_index_mask_nospec(offset, size);
+
+#ifndef array_index_mask_nospec
+	mask |= (ssize_t)size < 0 ? SIZE_MAX : 0;
+#endif
+	return (void *)(((size_t)memory + offset) & mask);
+}
+
+/*
+ * Does a view of @generation see @slot, present or absent?  @allowed gets the accesses, 0 if it is
+ * absent, and @kva the memory.  Reads again until no update has changed @slot meanwhile; each
+ * update of a slot takes a generation, so that @state tells.
+ */
+static bool slot_seen(const struct xlate_slot *slot, u32 generation, void **kva,
+		     unsigned int *allowed)
+{
+	u32 state, until;
+
+	do {
+		/* Each pairs with the smp_wmb() in table_set_present(). */
+		state = smp_load_acquire(&slot->state);
+		*kva = smp_load_acquire(&slot->kva);
+		until = smp_load_acquire(&slot->until);
+	} while (state != READ_ONCE(slot->state));
+
+	*allowed = 0;
+	if (generation >= until)
+		return state & SLOT_ABSENT;
+	*allowed = state & VIRTIO_MEM_XLATE_RW;
+	if (!*allowed && generation >= state >> SINCE_SHIFT)
+		*allowed = state >> YOUNG_SHIFT & VIRTIO_MEM_XLATE_RW;
+	return true;
+}
+
+/*
+ * The byte at @offset of @slot, for a view that slot_byte() could not serve: 0 with @kva if the
+ * slot is young and the view sees it, else -errno.
+ */
+static noinline int slot_byte_cold(const struct xlate_slot *slot, u32 generation, u64 offset,
+				   unsigned int access, void **kva)
+{
+	unsigned int allowed, forbidden;
+	bool seen = slot_seen(slot, generation, kva, &allowed);
+
+	forbidden = access & ~allowed;
+	*kva = (void *)((size_t)slot_kva(*kva, offset, slot->size) &
+			array_index_mask_nospec(forbidden, 1));
+	if (!seen)
+		return -EFAULT;
+	if (!allowed)
+		return -EAGAIN;
+	return forbidden ? -EPERM : 0;
+}
+
+/*
+ * The byte at @gpa for a view of @generation, if it is in @slot: 0 with its @kva and the number
+ * of @bytes from there to the end of the slot, else -errno.  Under speculation @kva is in a slot
+ * that the view may access, or NULL.
  */
 static __always_inline int slot_byte(const struct xlate_slot *slot, u32 generation, u64 gpa,
 				     unsigned int access, void **kva, u64 *bytes)
 {
-	unsigned long state = slot_state(slot, generation, access);
-	unsigned long removed = READ_ONCE(slot->removed);
+	/*
+	 * Each pairs with the smp_wmb() in table_set_present(): a view that sees an @until
+	 * and a @state of before the memory was exchanged sees the memory of before.
+	 */
+	void *memory = smp_load_acquire(&slot->kva);
+	unsigned long until = smp_load_acquire(&slot->until);
+	unsigned long key = slot_key(READ_ONCE(slot->state), generation, access);
 	u64 offset = gpa - slot->gpa;
 
-	*kva = (void *)((unsigned long)slot_kva(slot, offset) &
-			array_index_mask_nospec(state, removed));
+	*kva = (void *)((size_t)slot_kva(memory, offset, slot->size) &
+			array_index_mask_nospec(key, until));
 	*bytes = slot->size - offset;
 	if (offset >= slot->size)
 		return -EFAULT;
-	if (state >= removed)
-		return removed <= generation ? -EFAULT : -EPERM;
+	if (unlikely(key >= until)) {
+		/* A variable of its own, as one whose address is taken is written to memory. */
+		void *young;
+		int err = slot_byte_cold(slot, generation, offset, access, &young);
+
+		*kva = young;
+		return err;
+	}
 	return 0;
 }
 
-/* The slot with the byte at @gpa, or where there is none another. */
+/* The slot with the byte at @gpa; if there is none, another slot. */
 static const struct xlate_slot *table_slot(const struct virtio_mem_xlate_table *table, u64 gpa)
 {
 	u64 behind;
-	unsigned long word = table_word(table, top_word(table, gpa), gpa, &behind);
+	unsigned long entry = leaf_entry(table, top_entry(table, gpa), gpa, &behind);
 
-	/* Of a bucket in a slot the word does not say in which. */
-	return table_search(table, word_is_slot(word) ? slots_word(0, 31) : word, gpa);
+	/* A direct entry does not tell its slot. */
+	return table_search(table, entry_is_direct(entry) ? SEARCH_ALL : entry, gpa);
 }
 
-/*
- * Makes no word of [@low, @high], cut into buckets of 2^@shift bytes that have
- * theirs from words[@offset] on, say any more that its bucket is in slots[@i].
- */
-static void take_out(struct virtio_mem_xlate_table *table, unsigned int offset, unsigned int shift,
-		     u64 low, u64 high, unsigned int i)
-{
-	const struct xlate_slot *slot = &table->slots[i];
-	u64 from = max(slot->gpa, low), to = min(slot_last(slot), high), bucket;
-	unsigned long mask;
-
-	if (from > to)
-		return;
-	mask = number_mask(((high - low) >> shift) + 1);
-	for (bucket = from >> shift; bucket <= to >> shift; bucket++) {
-		unsigned long *word = &table->words[offset + (bucket & mask)];
-		u64 bucket_low = bucket << shift;
-
-		step(bucket);
-		if (word_is_node(*word))
-			take_out(table, node_word_place(*word, bucket_low), node_word_shift(*word),
-				 bucket_low, bucket_low + bucket_last(shift), i);
-		else if (word_is_slot(*word))
-			WRITE_ONCE(*word, slots_word(i, 0));
-	}
-}
-
-/*
- * From the next generation on there is no slot in [@gpa, @gpa + @size), which begins
- * with a slot and ends with one.  Readers may be looking: those of an earlier
- * generation see no difference, and all slots go with one generation.
- */
-static int table_remove(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
-{
-	struct xlate_slot *first, *last, *slot;
-	unsigned int nr = 0;
-	u64 high;
-
-	if (!size || check_add_overflow(gpa, size - 1, &high))
-		return -ENOENT;
-	first = table_search(table, slots_word(0, 31), gpa);
-	last = table_search(table, slots_word(0, 31), high);
-	if (first->gpa != gpa || first->removed != SLOT_LIVE ||
-	    slot_last(last) != high || last->removed != SLOT_LIVE)
-		return -ENOENT;
-	for (slot = first; slot <= last; slot++) {
-		step(slot - first);
-		if (slot->removed != SLOT_LIVE)
-			continue;
-		take_out(table, 0, table->shift, table->base, table->base + table->span - 1,
-			 slot - table->slots);
-		WRITE_ONCE(slot->removed, table->generation + 1);
-		nr++;
-	}
-	/* Pairs with smp_load_acquire() in table_generation(). */
-	smp_store_release(&table->generation, table->generation + 1);
-	table->nr_live -= nr;
-	return 0;
-}
-
-/*@
- * assigns \nothing;
- * ensures \result == (1 <= access <= 3 ? 0 : -EINVAL);
- */
 static int access_validate(unsigned int access)
 {
-	return access && access <= VIRTIO_MEM_XLATE_RW ? 0 : -EINVAL;
+	return __virtio_mem_xlate_access_is_valid(access) ? 0 : -EINVAL;
 }
 
-/*@
- * assigns \nothing;
- * ensures \result == (driver.start + driver.len > U64_MAX ? -EOVERFLOW : 0);
- */
 static int driver_range_validate(struct virtio_driver_range driver)
 {
 	u64 end;
@@ -979,12 +385,11 @@ static int driver_range_validate(struct virtio_driver_range driver)
 }
 
 /*
- * The longest leading piece of @driver that is contiguous and allows @access; @driver is
- * moved past it.  @driver and @access must be valid, and @slot as table_slot() says for
- * @driver's start, or as the last call of this left it: the slots are in order, so it is
- * looked up once and the walk goes on from there.
+ * The longest leading piece of @driver that is contiguous and allows @access; @driver moves past
+ * it.  @driver and @access are valid; @slot is the table_slot() of @driver's start, or what the
+ * last call left there, so that a walk searches once and goes on along the slots.
  *
- * 1 with @device, 0 if @driver is empty, or -errno for its first byte.
+ * Return: 1 with @device, 0 if @driver is empty, or -errno for its first byte.
  */
 static __always_inline int
 table_next(const struct virtio_mem_xlate_view *view, const struct xlate_slot **slot,
@@ -992,8 +397,8 @@ table_next(const struct virtio_mem_xlate_view *view, const struct xlate_slot **s
 	   struct virtio_device_range *device)
 {
 	const struct xlate_slot *at = *slot;
-	void *kva;
-	u64 len;
+	void *kva, *more_kva;
+	u64 len, more;
 	int err;
 
 	if (!driver->len)
@@ -1003,11 +408,12 @@ table_next(const struct virtio_mem_xlate_view *view, const struct xlate_slot **s
 		return err;
 	while (len < driver->len) {
 		at++;
-		/* No pointer comes of it, so branches will do. */
-		if (at->kva != kva + len || at->gpa != driver->start + len ||
-		    slot_state(at, view->generation, access) >= READ_ONCE(at->removed))
+		/* Most neighbours do not touch; slot_byte() has the last word about those that do. */
+		if (READ_ONCE(at->kva) != kva + len || at->gpa != driver->start + len ||
+		    slot_byte(at, view->generation, at->gpa, access, &more_kva, &more) ||
+		    more_kva != kva + len)
 			break;
-		len += at->size;
+		len += more;
 	}
 	*slot = at;
 	len = min(len, driver->len);
@@ -1015,6 +421,205 @@ table_next(const struct virtio_mem_xlate_view *view, const struct xlate_slot **s
 	driver->start += len;
 	driver->len -= len;
 	return 1;
+}
+
+/*
+ * In-place updates.  The caller serialises them; readers may be looking.
+ */
+
+/* The generation that a view taken now sees. */
+static u32 table_generation(const struct virtio_mem_xlate_table *table)
+{
+	/*
+	 * Pairs with smp_store_release() in next_generation(): a view that sees a generation
+	 * also sees the slots that its update has changed.
+	 */
+	return smp_load_acquire(&table->generation);
+}
+
+static void next_generation(struct virtio_mem_xlate_table *table)
+{
+	/* Pairs with smp_load_acquire() in table_generation(). */
+	smp_store_release(&table->generation, table->generation + 1);
+}
+
+/* Views taken now see @slot, with memory or absent. */
+static bool slot_is_live(const struct xlate_slot *slot)
+{
+	return slot->until == SLOT_LIVE || slot->state & SLOT_ABSENT;
+}
+
+static bool slot_is_young(const struct xlate_slot *slot)
+{
+	return slot->until == SLOT_LIVE && slot->state >> YOUNG_SHIFT & VIRTIO_MEM_XLATE_RW;
+}
+
+/* What views taken now may do with a live slot; 0 if it is absent. */
+static unsigned int slot_access(const struct xlate_slot *slot)
+{
+	if (slot->until != SLOT_LIVE)
+		return 0;
+	return (slot->state | slot->state >> YOUNG_SHIFT) & VIRTIO_MEM_XLATE_RW;
+}
+
+/*
+ * Writes @entry for each bucket that lies in @slot, of the row of buckets of 2^@shift bytes
+ * for [@low, @high] whose entries start at entries[@place], and of the nodes below.
+ */
+static void write_entries(struct virtio_mem_xlate_table *table, unsigned int place,
+			  unsigned int shift, u64 low, u64 high, const struct xlate_slot *slot,
+			  unsigned long entry)
+{
+	u64 from = max(slot->gpa, low), to = min(slot_last(slot), high), bucket;
+	unsigned long mask;
+
+	if (from > to)
+		return;
+	mask = number_mask(((high - low) >> shift) + 1);
+	for (bucket = from >> shift; bucket <= to >> shift; bucket++) {
+		unsigned long *old = &table->entries[place + (bucket & mask)];
+		u64 bucket_low = bucket << shift, bucket_high = bucket_low + bucket_last(shift);
+
+		step(bucket);
+		if (entry_is_node(*old))
+			write_entries(table, node_place(*old, bucket_low), node_shift(*old),
+				      bucket_low, bucket_high, slot, entry);
+		else if (bucket_low >= slot->gpa && bucket_high <= slot_last(slot))
+			WRITE_ONCE(*old, entry);
+	}
+}
+
+/* Has the index answer for @slot by @entry, where it can. */
+static void index_slot(struct virtio_mem_xlate_table *table, const struct xlate_slot *slot,
+		       unsigned long entry)
+{
+	write_entries(table, 0, table->shift, table->base, table->base + table->span - 1, slot,
+		      entry);
+}
+
+/* Has a search answer for @slot. */
+static void index_search(struct virtio_mem_xlate_table *table, const struct xlate_slot *slot)
+{
+	if (can_be_direct(slot))
+		index_slot(table, slot, search_entry(slot - table->slots, 0));
+}
+
+/* The live slot of exactly [@gpa, @gpa + @size), or NULL. */
+static struct xlate_slot *table_find(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
+{
+	struct xlate_slot *slot = table_search(table, SEARCH_ALL, gpa);
+
+	return size && slot->gpa == gpa && slot->size == size && slot_is_live(slot) ? slot : NULL;
+}
+
+/*
+ * Removes the slots of [@gpa, @gpa + @size), which begins with the first byte of a slot and ends
+ * with the last byte of a slot, in one generation.
+ */
+static int table_remove(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
+{
+	struct xlate_slot *first, *last, *slot;
+	u64 high;
+
+	if (!size || check_add_overflow(gpa, size - 1, &high))
+		return -ENOENT;
+	first = table_search(table, SEARCH_ALL, gpa);
+	last = table_search(table, SEARCH_ALL, high);
+	if (first->gpa != gpa || !slot_is_live(first) ||
+	    slot_last(last) != high || !slot_is_live(last))
+		return -ENOENT;
+	for (slot = first; slot <= last; slot++) {
+		step(slot - first);
+		if (!slot_is_live(slot))
+			continue;
+		if (slot->until == SLOT_LIVE) {
+			index_search(table, slot);
+			WRITE_ONCE(slot->until, table->generation + 1);
+		} else {
+			WRITE_ONCE(slot->state, slot->state & ~SLOT_ABSENT);
+		}
+		table->nr_live--;
+	}
+	next_generation(table);
+	return 0;
+}
+
+/* Hides the memory of the slot from views taken from now on. */
+static int table_set_absent(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
+{
+	struct xlate_slot *slot = table_find(table, gpa, size);
+
+	if (!slot)
+		return -ENOENT;
+	if (!slot_access(slot))
+		return 0;
+	index_search(table, slot);
+	if (table->generation >= FLIPS) {
+		WRITE_ONCE(slot->state, 0);
+		return 0;
+	}
+	WRITE_ONCE(slot->state, slot->state | SLOT_ABSENT);
+	WRITE_ONCE(slot->until, table->generation + 1);
+	next_generation(table);
+	return 0;
+}
+
+/* Gives the absent slot memory, which views of the current generation on see. */
+static int table_set_present(struct virtio_mem_xlate_table *table, u64 gpa, u64 size, void *kva,
+			     unsigned int access)
+{
+	struct xlate_slot *slot = table_find(table, gpa, size);
+	u32 since = table->generation < FLIPS ? table->generation : NO_GENERATION;
+
+	if (!slot)
+		return -ENOENT;
+	if (slot_access(slot))
+		return -EEXIST;
+	/*
+	 * At no step do @until and @state let a view see memory: first views of before lose
+	 * theirs.  Each smp_wmb() pairs with the smp_load_acquire() of slot_byte() and
+	 * slot_byte_cold().
+	 */
+	WRITE_ONCE(slot->state, slot->state & SLOT_ABSENT);
+	smp_wmb();
+	WRITE_ONCE(slot->kva, kva);
+	WRITE_ONCE(slot->until, SLOT_LIVE);
+	smp_wmb();
+	WRITE_ONCE(slot->state, since << SINCE_SHIFT | access << YOUNG_SHIFT);
+	table->young_first = min_t(unsigned int, table->young_first, slot - table->slots);
+	table->young_last = max_t(unsigned int, table->young_last, slot - table->slots);
+	/* So that table_settle() can tell this one from later ones. */
+	if (since != NO_GENERATION)
+		next_generation(table);
+	return 0;
+}
+
+/*
+ * All views of before @generation are gone: settles the slots that were young then, with direct
+ * entries.  True if others are still young.
+ */
+static bool table_settle(struct virtio_mem_xlate_table *table, u32 generation)
+{
+	unsigned int i, first = table->young_first, last = table->young_last;
+
+	table->young_first = U32_MAX;
+	table->young_last = 0;
+	for (i = first; i <= last && first <= last; i++) {
+		struct xlate_slot *slot = &table->slots[i];
+
+		step(i);
+		if (!slot_is_young(slot))
+			continue;
+		if (slot->state >> SINCE_SHIFT < generation) {
+			WRITE_ONCE(slot->state, slot_access(slot));
+			if (can_be_direct(slot))
+				index_slot(table, slot, direct_entry(slot));
+		} else {
+			table->young_first = min(table->young_first, i);
+			table->young_last = i;
+		}
+	}
+	return table->young_first <= table->young_last;
 }
 
 #endif /* _VIRTIO_MEM_XLATE_TABLE_H */

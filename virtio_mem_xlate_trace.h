@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Tracepoints: which guest address failed and why, and what updates wait for.
+ * Tracepoints: which guest address failed and why, and how long updates wait.
  *
  * Their symbols are global in a kernel that builds them in, so they have the module's
  * prefix.  An event's name is its symbol's; as it is unique, it can be typed without
@@ -18,7 +18,7 @@
 
 #include <linux/tracepoint.h>
 
-/* A table has been put in force, and no view sees the one before it any more. */
+/* A table was published or changed, and no view sees the one before any more. */
 TRACE_EVENT(virtio_mem_xlate_update,
 	TP_PROTO(u32 context, u32 nr_slots, u64 waited_ns),
 	TP_ARGS(context, nr_slots, waited_ns),
@@ -36,10 +36,23 @@ TRACE_EVENT(virtio_mem_xlate_update,
 		  __entry->context, __entry->nr_slots, __entry->waited_ns)
 );
 
-/*
- * A lookup has failed.  Where pieces have been had before, the range is what was
- * left behind them.
- */
+/* An update has waited for 10 s. */
+TRACE_EVENT(virtio_mem_xlate_stall,
+	TP_PROTO(u32 context, bool for_holds),
+	TP_ARGS(context, for_holds),
+	TP_STRUCT__entry(
+		__field(u32, context)
+		__field(bool, for_holds)
+	),
+	TP_fast_assign(
+		__entry->context = context;
+		__entry->for_holds = for_holds;
+	),
+	TP_printk("context=%u waits_for=%s", __entry->context,
+		  __entry->for_holds ? "holds" : "views")
+);
+
+/* A lookup has failed; the range begins where the failed piece does. */
 TRACE_EVENT(virtio_mem_xlate_fail,
 	TP_PROTO(u32 context, u64 gpa, u64 len, u32 access, int err),
 	TP_ARGS(context, gpa, len, access, err),
@@ -61,6 +74,7 @@ TRACE_EVENT(virtio_mem_xlate_fail,
 		  __entry->context, __entry->gpa, __entry->len,
 		  __print_symbolic(__entry->access, { 1, "r" }, { 2, "w" }, { 3, "rw" }),
 		  __print_symbolic(__entry->errno, { EFAULT, "EFAULT" }, { EPERM, "EPERM" },
+				   { EAGAIN, "EAGAIN" }, { EOPNOTSUPP, "EOPNOTSUPP" },
 				   { ENOBUFS, "ENOBUFS" }, { EOVERFLOW, "EOVERFLOW" },
 				   { EINVAL, "EINVAL" }))
 );

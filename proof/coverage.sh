@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # coverage.sh: the lines and branches of virtio_mem_xlate.c and the table that ops,
-# oracle and words reach in user space.  Fails for one that is missed and does not
+# oracle and entries reach in user space.  Fails for one that is missed and does not
 # stand, with its reason, in proof/not-covered.  Those of virtio_mem_xlate_user.c are
 # counted on debug kernel A: scripts/debug-kernels.sh user.
 . "$(dirname "$0")/build.sh"
@@ -17,10 +17,10 @@ cd "$dir"
 measure() {
 	local name
 
-	for name in ops oracle words; do
+	for name in ops oracle entries; do
 		compile gcc "$name" "$name.c" -O0 -fno-inline -DCOVERAGE --coverage -DRANDOM || return
 	done
-	./ops 1 6000 && ./oracle 4 0 600 1000 && ./words || return
+	./ops 1 6000 && ./oracle 4 0 600 1000 && ./entries || return
 	for name in ./*.gcda; do
 		gcov -b -c -j -t "$name" >"$name.json" || return
 	done

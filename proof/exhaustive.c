@@ -4,7 +4,7 @@
  * valid or not, and every question to it.
  *
  * Each is asked thrice: with slots that touch in the host, with others than the
- * access asked for, and with host memory that no bucket's word can hold.
+ * access asked for, and with host memory that no bucket's entry can hold.
  *
  * usage: exhaustive SLOTS PART PARTS
  */
@@ -123,7 +123,7 @@ static void run_table(unsigned int access, bool removals)
 		input[i] = slots[i].slot;
 	}
 	tables++;
-	table = table_create(NULL, input, model.nr);
+	table = make_table(NULL, input, model.nr);
 	if (IS_ERR(table) ? PTR_ERR(table) != want : want)
 		failed("validation", 0, 0, 0, 0);
 	if (IS_ERR(table))
@@ -133,8 +133,8 @@ static void run_table(unsigned int access, bool removals)
 	if (wrong)
 		failed(wrong, 0, 0, 0, 0);
 	ask_all(table, access);
-	/* Behind the words in use is nothing to take out. */
-	table->words[table->nr_words] = WORD_SLOT;
+	/* Behind the entries in use is nothing to take out. */
+	table->entries[table->nr_entries] = ENTRY_DIRECT;
 	while (removals && table->nr_live) {
 		unsigned int first = table->generation, last = valid % 2 ? first : model.nr - 1;
 		u64 gpa, size;
@@ -146,8 +146,8 @@ static void run_table(unsigned int access, bool removals)
 		remove_none(table);
 		if (table_remove(table, gpa, size))
 			failed("remove", gpa, size, 0, table->generation);
-		if (table->words[table->nr_words] != WORD_SLOT)
-			failed("remove: beyond the words", 0, 0, 0, table->generation);
+		if (table->entries[table->nr_entries] != ENTRY_DIRECT)
+			failed("remove: beyond the entries", 0, 0, 0, table->generation);
 		for (i = first; i <= last; i++)
 			slots[i].removed = table->generation;
 		if (!table->nr_live)
@@ -158,7 +158,7 @@ static void run_table(unsigned int access, bool removals)
 
 static void run_slots(void)
 {
-	/* Of the slots, and asked for; do they touch in the host; a bucket's word can hold it */
+	/* Of the slots, and asked for; do they touch in the host; a bucket's entry can hold it */
 	static const struct { unsigned char a, b, ask; bool touch, step; } kinds[] = {
 		{ 3, 3, 3, true, false },
 		{ 1, 3, 2, true, false },

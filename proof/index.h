@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Is the index of a table right for every address there is?  Looks at each word,
- * not at samples: what a word says of its bucket is compared with the slots.
+ * Is the index of a table right for every address there is?  Looks at each entry,
+ * not at samples: what an entry says of its bucket is compared with the slots.
  */
 #ifndef PROOF_INDEX_H
 #define PROOF_INDEX_H
+
+/* A complete table of the live slots of @base, if any, and @slots. */
+static inline struct virtio_mem_xlate_table *
+make_table(const struct virtio_mem_xlate_table *base, const struct virtio_mem_xlate_slot *slots,
+	   unsigned int nr_slots)
+{
+	struct virtio_mem_xlate_table *table = table_create(base ? base->nr_live : 0, slots, nr_slots);
+	int err = IS_ERR(table) ? 0 : table_complete(table, base, nr_slots);
+
+	if (err)
+		table_free(table);
+	return err ? ERR_PTR(err) : table;
+}
 
 /* The last slot that starts at or below @gpa, or -1. */
 static inline long last_slot(const struct virtio_mem_xlate_table *table, u64 gpa)
@@ -21,8 +34,8 @@ static inline long last_slot(const struct virtio_mem_xlate_table *table, u64 gpa
 	return low;
 }
 
-/* With buckets for more than half of all addresses, a 32-bit host takes far_word for some. */
-static inline bool has_fast_words(const struct virtio_mem_xlate_table *table)
+/* With buckets for more than half of all addresses, a 32-bit host takes far_entry for some. */
+static inline bool has_direct_entries(const struct virtio_mem_xlate_table *table)
 {
 #if __SIZEOF_LONG__ == 4
 	return table->span && !((table->span - 1) >> 63);
@@ -69,13 +82,13 @@ static inline unsigned int cut(const struct virtio_mem_xlate_table *table, unsig
 			       unsigned int shift, unsigned int first, unsigned int last)
 {
 	return shift - min3(shift, (unsigned int)ilog2((last - first + 1) * 5 / 4),
-			    (unsigned int)ilog2(table->max_words - place));
+			    (unsigned int)ilog2(table->max_entries - place));
 }
 
-static unsigned int words_seen;
+static unsigned int entries_seen;
 
-static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
-				     unsigned long word, u64 low, u64 high,
+static inline const char *entry_wrong(const struct virtio_mem_xlate_table *table,
+				     unsigned long entry, u64 low, u64 high,
 				     unsigned int shift, unsigned int depth)
 {
 	long first = last_slot(table, low), last = last_slot(table, high), named, count;
@@ -86,82 +99,82 @@ static inline const char *word_wrong(const struct virtio_mem_xlate_table *table,
 	void *kva;
 	u64 behind;
 
-	words_seen++;
-	if (depth < 8 && !word_is_node(word) && low - table->base < table->span &&
-	    has_fast_words(table) &&
-	    (table_word(table, top_word(table, low), low, &behind) != word ||
+	entries_seen++;
+	if (depth < 8 && !entry_is_node(entry) && low - table->base < table->span &&
+	    has_direct_entries(table) &&
+	    (leaf_entry(table, top_entry(table, low), low, &behind) != entry ||
 	     behind != high - low))
-		return "index: lookups find another word";
-	if (word_is_slot(word)) {
-		if (first < 0 || slot->removed != SLOT_LIVE || low - slot->gpa >= slot->size ||
+		return "index: lookups find another entry";
+	if (entry_is_direct(entry)) {
+		if (first < 0 || !slot_access(slot) || low - slot->gpa >= slot->size ||
 		    high - slot->gpa >= slot->size)
 			return "index: bucket said to be in a slot is not";
 		for (i = 1; i <= 3; i++)
-			if (__virtio_mem_xlate_word_kva(word, ULONG_MAX, i, low, &kva) !=
-			    ((slot->access & i) == i))
+			if (__virtio_mem_xlate_direct_kva(entry, ULONG_MAX, i, low, &kva) !=
+			    ((slot_access(slot) & i) == i))
 				return "index: bucket with another access than its slot";
-			else if ((uintptr_t)kva != ((slot->access & i) != i ? 0 :
+			else if ((uintptr_t)kva != ((slot_access(slot) & i) != i ? 0 :
 				 (uintptr_t)slot->kva + (uintptr_t)(low - slot->gpa)))
 				return "index: bucket leads elsewhere than its slot";
 		return NULL;
 	}
-	if (word_is_node(word)) {
-		if (depth >= NODE_DEPTH || node_word_shift(word) >= shift)
+	if (entry_is_node(entry)) {
+		if (depth >= NODE_DEPTH || node_shift(entry) >= shift)
 			return "index: node too deep";
 		if (starting <= NODE_MIN_SLOTS)
 			return "index: node for few slots";
-		nr = 1UL << (shift - node_word_shift(word));
-		place = node_word_place(word, low);
-		if (!place || place + nr > table->nr_words)
-			return "index: node outside the words";
-		if (node_word_shift(word) != cut(table, place, shift, first_named, last) &&
+		nr = 1UL << (shift - node_shift(entry));
+		place = node_place(entry, low);
+		if (!place || place + nr > table->nr_entries)
+			return "index: node outside the entries";
+		if (node_shift(entry) != cut(table, place, shift, first_named, last) &&
 		    (low - slot->gpa < slot->size ||	/* one that ended below may count */
-		     node_word_shift(word) != cut(table, place, shift, first_named + 1, last)))
+		     node_shift(entry) != cut(table, place, shift, first_named + 1, last)))
 			return "index: node cut otherwise than promised";
 		for (i = 0; i < nr && !wrong; i++) {
-			u64 from = low + ((u64)i << node_word_shift(word));
+			u64 from = low + ((u64)i << node_shift(entry));
 
-			if (node_word_place(word, from) != place + i)
-				return "index: node's words not in a row";
-			wrong = word_wrong(table, table->words[place + i], from,
-					   from + bucket_last(node_word_shift(word)),
-					   node_word_shift(word), depth + 1);
+			if (node_place(entry, from) != place + i)
+				return "index: node's entries not in a row";
+			wrong = entry_wrong(table, table->entries[place + i], from,
+					   from + bucket_last(node_shift(entry)),
+					   node_shift(entry), depth + 1);
 		}
 		return wrong;
 	}
-	if (depth < 8 && first >= 0 && slot->removed == SLOT_LIVE && slot_has_word(slot) &&
+	if (depth < 8 && first >= 0 && slot->until == SLOT_LIVE && slot_is_direct(slot) &&
 	    low - slot->gpa < slot->size && high - slot->gpa < slot->size)
 		return "index: bucket in a slot does not say so";
-	named = slots_word_first(word);
-	count = 1L << slots_word_order(word);
+	named = search_first(entry);
+	count = 1L << search_order(entry);
 	if (count < 4)
 		count = 4;	/* four are always looked at */
 	if (table->nr_slots && named >= table->nr_slots)
-		return "index: word names no slot";
+		return "index: entry names no slot";
 	/* What starts below but ends there, too, need not be named. */
 	if (first < 0 || (named == first + 1 && low - slot->gpa >= slot->size))
 		first++;
 	if (last >= 0 && (named > first || last >= named + count))
-		return "index: word does not name the slots of its bucket";
+		return "index: entry does not name the slots of its bucket";
 	/* One that ended below may have been counted. */
 	if (depth < NODE_DEPTH && starting - (low - slot->gpa >= slot->size) > NODE_MIN_SLOTS &&
-	    table->max_words - table->nr_words >= 2)
+	    table->max_entries - table->nr_entries >= 2)
 		return "index: no node, and room for one";
 	if (named < first_named)
-		return "index: word names slots before its bucket";
-	if (slots_word_order(word) > 2 && named + (1L << (slots_word_order(word) - 1)) > last)
-		return "index: word names slots that it need not";
+		return "index: entry names slots before its bucket";
+	if (search_order(entry) > 2 && named + (1L << (search_order(entry) - 1)) > last)
+		return "index: entry names slots that it need not";
 	return NULL;
 }
 
-/* A power of two of words from words[0] on is where the numbers of @nr buckets lead to. */
+/* A power of two of entries from entries[0] on is where the numbers of @nr buckets lead to. */
 static inline u64 window(wide nr)
 {
-	u64 words = 1;
+	u64 entries = 1;
 
-	while (words < nr)
-		words *= 2;
-	return words;
+	while (entries < nr)
+		entries *= 2;
+	return entries;
 }
 
 /* Of these, up to the last that @nr buckets of 2^@shift bytes from @low on use. */
@@ -179,35 +192,35 @@ static inline const char *index_wrong(const struct virtio_mem_xlate_table *table
 	u64 used = nr ? window_used(table->base, nr, table->shift) : 1;
 	const char *wrong = NULL;
 
-	if (table->nr_words > table->max_words || table->nr_words < used)
-		return "index: more words than there is room for";
+	if (table->nr_entries > table->max_entries || table->nr_entries < used)
+		return "index: more entries than there is room for";
 	if (table->span && (table->base & ~table->bucket_mask ||
 			    table->bucket_mask != ~bucket_last(table->shift)))
 		return "index: base, span and mask do not fit";
-	if ((char *)(table->words + window(nr)) >
+	if ((char *)(table->entries + window(nr)) >
 	    (char *)(table->slots + table->nr_slots + NR_ENDS) ||
-	    table->word_mask != (window(nr) - 1) * sizeof(*table->words))
-		return "index: words beyond the table";
+	    table->entry_mask != (window(nr) - 1) * sizeof(*table->entries))
+		return "index: entries beyond the table";
 	/* The first bucket names none that was left out below it. */
 	if (nr) {
-		unsigned long word = table->words[(table->base >> table->shift) % window(nr)];
+		unsigned long entry = table->entries[(table->base >> table->shift) % window(nr)];
 
-		if (!word_is_slot(word) && !word_is_node(word) &&
-		    slot_last(&table->slots[slots_word_first(word)]) < table->base)
+		if (!entry_is_direct(entry) && !entry_is_node(entry) &&
+		    slot_last(&table->slots[search_first(entry)]) < table->base)
 			return "index: first bucket names a slot below it";
 	}
-	words_seen = 0;
-	wrong = word_wrong(table, table->far_word, 0, U64_MAX, BITS_PER_LONG_LONG, 8);
+	entries_seen = 0;
+	wrong = entry_wrong(table, table->far_entry, 0, U64_MAX, BITS_PER_LONG_LONG, 8);
 	for (i = 0; i < nr && !wrong; i++) {
 		low = table->base + (i << table->shift);
 		if (low != table->base + ((wide)i << table->shift))
 			return "index: buckets beyond the last address";
-		wrong = word_wrong(table, table->words[(low >> table->shift) % window(nr)], low,
+		wrong = entry_wrong(table, table->entries[(low >> table->shift) % window(nr)], low,
 				   low + bucket_last(table->shift), table->shift, 0);
 	}
-	/* One was not in @words, and some there may be of no bucket. */
-	if (!wrong && words_seen - 1 + used - nr != table->nr_words)
-		return "index: words that nothing leads to";
+	/* One was not in @entries, and some there may be of no bucket. */
+	if (!wrong && entries_seen - 1 + used - nr != table->nr_entries)
+		return "index: entries that nothing leads to";
 	return wrong;
 }
 
@@ -215,11 +228,11 @@ static inline const char *index_wrong(const struct virtio_mem_xlate_table *table
 static inline const char *shape_wrong(const struct virtio_mem_xlate_table *table)
 {
 	const struct xlate_slot *slots = table->slots;
-	unsigned int first = 0, last = table->nr_slots - 1, shift = WORD_SHIFT;
+	unsigned int first = 0, last = table->nr_slots - 1, shift = ENTRY_SHIFT;
 	wide low, high, nr;
 
 	if (!table->nr_slots)
-		return table->span || table->nr_words != 1 ? "index: of an empty table" : NULL;
+		return table->span || table->nr_entries != 1 ? "index: of an empty table" : NULL;
 	while (first < last) {
 		high = slot_last(&slots[last]) - slots[first].gpa;
 		if ((wide)(slots[last].gpa - slot_last(&slots[last - 1])) * 2 > high)
@@ -233,10 +246,10 @@ static inline const char *shape_wrong(const struct virtio_mem_xlate_table *table
 	high = slot_last(&slots[last]);
 	for (;; shift++) {
 		nr = (high >> shift) - (low >> shift) + 1;
-		if (nr <= table->max_words &&
-		    window(nr) <= table->max_words + (table->nr_slots + NR_ENDS) *
-				  (sizeof(struct xlate_slot) / sizeof(*table->words)) &&
-		    window_used(low, nr, shift) <= table_max_words(table->nr_slots) / 16 * 13)
+		if (nr <= table->max_entries &&
+		    window(nr) <= table->max_entries + (table->nr_slots + NR_ENDS) *
+				  (sizeof(struct xlate_slot) / sizeof(*table->entries)) &&
+		    window_used(low, nr, shift) <= table_max_entries(table->nr_slots) / 16 * 13)
 			break;
 	}
 	shift = coarsest(table, shift, first, last);
@@ -250,8 +263,8 @@ static inline unsigned long index_nodes(const struct virtio_mem_xlate_table *tab
 {
 	unsigned long i, n = 0;
 
-	for (i = 0; i < table->nr_words; i++)
-		n += word_is_node(table->words[i]);
+	for (i = 0; i < table->nr_entries; i++)
+		n += entry_is_node(table->entries[i]);
 	return n;
 }
 

@@ -114,7 +114,7 @@ CHECKS = (
      [*RUNNER_32, './oracle', '1', '0', '3000', '400']),
     ('exhaustive', [CLANG, '-O1', '-DNARROW=5', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '1', '0', '1']),
     ('exhaustive', [CLANG, '-O1', '-DNARROW=4', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '2', '0', '1']),
-    ('words', ['gcc', '-O1', 'words.c'], ['./words']),
+    ('entries', ['gcc', '-O1', 'entries.c'], ['./entries']),
     ('race', [CLANG, '-O1', '-DTHREADS', '-fsanitize=thread', 'race.c'], ['./race', '1500']),
 )
 

@@ -98,7 +98,7 @@ static bool sees(const struct virtio_mem_xlate_view *view, struct model model)
 			ret = virtio_mem_xlate_range(view, range, 1, &device);
 			if (ret != want.error || (!ret && (uintptr_t)device.kva != want.kva))
 				return false;
-			ret = virtio_mem_xlate_next_slow(view, &range, 1, &device);
+			ret = virtio_mem_xlate_next_cold(view, &range, 1, &device);
 			if (ret != (want.error ?: 1) || (uintptr_t)device.kva != want.kva)
 				return false;
 		}
@@ -149,7 +149,7 @@ static void end_views(struct srcu_struct *ssp)
 	unsigned int i;
 
 	for (i = 0; i < VIEWS; i++)
-		if (held[i].context && &held[i].view.xlate->srcu == ssp)
+		if (held[i].context && &held[i].view.xlate->views == ssp)
 			release(&held[i]);
 	if (updating) {
 		if (newcomer_held) {
@@ -431,7 +431,7 @@ static void get_or_put(struct context *context, bool get)
 		calls[5]++;
 	} else if (context->refs) {
 		if (!context->registered && context->refs == 1)
-			end_views(&context->xlate->srcu);
+			end_views(&context->xlate->views);
 		virtio_mem_xlate_put(context->xlate);
 		context->refs--;
 		forget(context);
@@ -719,7 +719,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			take_view(context);
 			break;
 		case 13:
-			flush_workqueue(free_wq);
+			flush_workqueue(workqueue);
 			break;
 		case 14:
 			ranges();

@@ -30,7 +30,7 @@ static enum layout layout;
 static struct model_slot slots[MAX_SLOTS];
 static struct model model = { .slots = slots, .sorted = true };
 static struct virtio_mem_xlate_slot input[MAX_SLOTS];
-static unsigned long asked, hits, by_layout[NR_LAYOUTS], removed, nodes, words;
+static unsigned long asked, hits, by_layout[NR_LAYOUTS], removed, nodes, entries;
 
 static u64 rnd(void)
 {
@@ -175,7 +175,7 @@ static void make_slots(enum layout shape, unsigned int n)
 		break;
 	case HALF:	/* one that is as large as a bucket can be, or as all there is room for */
 		if (chance(30)) {
-			add_slot(0, (table_max_words(1) / 16 * 13 + below(3)) << below(50));
+			add_slot(0, (table_max_entries(1) / 16 * 13 + below(3)) << below(50));
 			break;
 		}
 		add_slot(0, pos = 1ULL << (63 - below(16)));
@@ -183,7 +183,7 @@ static void make_slots(enum layout shape, unsigned int n)
 			add_slot(pos, size = 1 + below(9));
 		break;
 	case CLIFF:	/* one in thousands of buckets, so fine for the sake of some of a bucket each */
-		pos = table_max_words(n) / 2 * M;
+		pos = table_max_entries(n) / 2 * M;
 		add_slot(below(2 * M), pos - below(M));
 		for (i = 1, pos += 3 * M; i < n / 50 + 1; i++, pos += M)
 			add_slot(pos, M - 1);
@@ -195,7 +195,7 @@ static void make_slots(enum layout shape, unsigned int n)
 	}
 }
 
-static struct virtio_mem_xlate_table *make_table(void)
+static struct virtio_mem_xlate_table *table_of_model(void)
 {
 	unsigned int i, j, nr = model.nr;
 	struct virtio_mem_xlate_table *table;
@@ -211,7 +211,7 @@ static struct virtio_mem_xlate_table *make_table(void)
 			input[j] = swap;
 		}
 	}
-	table = table_create(NULL, input, nr);
+	table = make_table(NULL, input, nr);
 	if (IS_ERR(table)) {
 		printf("error %ld: ", PTR_ERR(table));
 		failed("a valid table was refused", (struct virtio_driver_range){}, 0, 0);
@@ -293,7 +293,7 @@ static void ask(const struct virtio_mem_xlate_view *view)
 		failed("cursor", range, access, generation);
 	if (!ret && range.len && (cursor.version != view->version ||
 				  range.start - cursor.gpa >= cursor.size) &&
-	    table_search(view->table, slots_word(0, 31), range.start)->size <= LONG_MAX)
+	    table_search(view->table, SEARCH_ALL, range.start)->size <= LONG_MAX)
 		failed("cursor: left behind", range, access, generation);
 
 	rest = range;
@@ -372,7 +372,7 @@ static void run_table(unsigned long queries)
 	    chance(40) ? sizes[below(6)] : below(24);
 	make_slots(layout, n < MAX_SLOTS ? n : MAX_SLOTS);
 	by_layout[layout]++;
-	table = make_table();
+	table = table_of_model();
 	view.table = table;
 	for (q = 0; q < queries; q++) {
 		if (q % round == 0) {
@@ -388,7 +388,7 @@ static void run_table(unsigned long queries)
 		view.version = table->version + view.generation;
 		ask(&view);
 	}
-	words += table->nr_words;
+	entries += table->nr_entries;
 	nodes += index_nodes(table);
 	table_free(table);
 }
@@ -409,7 +409,7 @@ int main(int argc, char **argv)
 		run_table(queries);
 	for (i = 0; i < NR_LAYOUTS; i++)
 		printf("%s %lu, ", layout_names[i], by_layout[i]);
-	printf("%lu words, %lu nodes, %lu removals\n", words, nodes, removed);
+	printf("%lu entries, %lu nodes, %lu removals\n", entries, nodes, removed);
 	printf("seed %llu: %lu queries of %lu tables, %lu hit, 0 mismatches\n",
 	       (unsigned long long)seed, asked, tables, hits);
 	return asked == tables * queries && hits >= asked / 5 && (nodes || tables < 100) ? 0 : 1;

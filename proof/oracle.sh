@@ -8,8 +8,8 @@ usage() {
 usage: oracle.sh [--full] [--seed=N]
 
 Asks random tables, and all small ones, and compares each answer with the model's.
-Without --full 2*10^7 questions and words of 5 bits, 1 minute; with it 10^9 and
-words of 8 and 6 bits, 10 minutes on 2 cores.  --seed repeats the random part;
+Without --full 2*10^7 questions and entries of 5 bits, 1 minute; with it 10^9 and
+entries of 8 and 6 bits, 10 minutes on 2 cores.  --seed repeats the random part;
 `oracle SEED FIRST TABLES QUERIES` in the build folder any table of it.
 END
 }
@@ -73,8 +73,8 @@ check "random tables" random oracle
 compile "$CLANG" oracle-32 oracle.c -O2 -m32
 tables=$((tables / 10))
 check "random tables on a 32-bit host" random oracle-32 "$(runner_32)"
-check "all tables of 1 slot, words of $one bits" exhaustive 1 "$one"
-check "all tables of 2 slots, words of $two bits" exhaustive 2 "$two"
+check "all tables of 1 slot, entries of $one bits" exhaustive 1 "$one"
+check "all tables of 2 slots, entries of $two bits" exhaustive 2 "$two"
 compile "$CLANG" oracle-msan oracle.c -O1 -DUNWRITTEN -fsanitize=memory
 check "no unwritten word is read" ./oracle-msan "$seed" 0 3000 200
 compile gcc points points.c -O1 -fsanitize-coverage=trace-pc

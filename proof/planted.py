@@ -68,9 +68,9 @@ PLANTED = (
      '	WRITE_ONCE(table->generation, table->generation + 1);'),
     ('table_generation(): without a barrier', TABLE,
      'return smp_load_acquire(&table->generation);', 'return READ_ONCE(table->generation);'),
-    ('take_out(): words written plainly', TABLE,
-     'WRITE_ONCE(*word, slots_word(i, 0));',
-     '*word = slots_word(i, 0);'),
+    ('take_out(): entries written plainly', TABLE,
+     'WRITE_ONCE(*entry, search_entry(i, 0));',
+     '*entry = search_entry(i, 0);'),
     ('remove: no grace period', C, '	wait_for_views(xlate, nr_slots);\n	return 0;\n}\n'
      'EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);',
      '	return 0;\n}\nEXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);'),

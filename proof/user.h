@@ -64,6 +64,17 @@ typedef int64_t s64;
 #define round_down(x, y) ((x) & ~(typeof(x))((y) - 1))
 #define IS_ALIGNED(x, a) (((x) & ((typeof(x))(a) - 1)) == 0)
 #define DEFINE_CLASS(...)
+#define __percpu
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct rcu_head {
+	struct rcu_head *next;
+	void (*func)(struct rcu_head *head);
+};
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define BUILD_BUG_ON(condition) _Static_assert(!(condition), #condition)
 
@@ -85,6 +96,8 @@ typedef int64_t s64;
 #endif
 #define smp_store_release(p, v) (__atomic_store_n(p, v, __ATOMIC_RELEASE), between_writes())
 #define smp_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define smp_wmb() __atomic_thread_fence(__ATOMIC_RELEASE)
+#define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 #define check_add_overflow(a, b, d) __builtin_add_overflow(a, b, d)
 #define check_mul_overflow(a, b, d) __builtin_mul_overflow(a, b, d)
@@ -118,6 +131,9 @@ static inline unsigned long array_index_mask_nospec(unsigned long index, unsigne
 #endif
 }
 
+#ifdef __x86_64__	/* the kernel's other processors have a portable form */
+#define array_index_mask_nospec array_index_mask_nospec
+#endif
 #define array_index_nospec(i, n) ((i) & array_index_mask_nospec(i, n))
 
 /* Ends the program, in a way that fuzzers and sanitizers take for a finding. */
@@ -187,6 +203,9 @@ static inline u64 ktime_get_ns(void)
 
 	return ++now;
 }
+
+#define pr_warn_ratelimited(...) ((void)0)
+#define trace_virtio_mem_xlate_stall(id, for_holds) ((void)(id), (void)(for_holds))
 
 /* No debugfs; and of the tracepoints, what this thread's last update said. */
 #define TRACE_EVENT(...)
@@ -285,9 +304,12 @@ static inline void *pages_alloc(size_t nr_bytes, int gfp, bool in_a_row)
 	return pages->bytes;
 }
 
+/* Memory above this is that of a device, without pages. */
+#define NO_PAGES (1UL << (BITS_PER_LONG - 2))
+
 static inline bool is_vmalloc_addr(const void *p)
 {
-	return !container_of(p, struct pages, bytes[0])->in_a_row;
+	return (unsigned long)p < NO_PAGES && !container_of(p, struct pages, bytes[0])->in_a_row;
 }
 
 static inline void *alloc_pages_exact(size_t nr_bytes, int gfp)
@@ -360,10 +382,14 @@ static inline void lockdep_unregister_key(struct lock_class_key *key)
 struct mutex {
 	pthread_mutex_t lock;
 	_Atomic(pthread_t) owner;
+	bool spans_waits;	/* the one that may be held over a wait for views */
 };
 
-static inline void mutex_init(struct mutex *m)
+#define mutex_init(m) mutex_init_named(m, #m)
+
+static inline void mutex_init_named(struct mutex *m, const char *name)
 {
+	m->spans_waits = strstr(name, "logging");
 	pthread_mutex_init(&m->lock, NULL);
 	m->owner = 0;
 	atomic_fetch_add(&live_objects, 1);
@@ -383,7 +409,7 @@ static inline void mutex_lock(struct mutex *m)
 		fatal("mutex taken twice");
 	pthread_mutex_lock(&m->lock);
 	m->owner = pthread_self();
-	mutexes_held++;
+	mutexes_held += !m->spans_waits;
 }
 
 static inline void mutex_unlock(struct mutex *m)
@@ -391,7 +417,7 @@ static inline void mutex_unlock(struct mutex *m)
 	if (m->owner != pthread_self())
 		fatal("mutex released by another");
 	m->owner = 0;
-	mutexes_held--;
+	mutexes_held -= !m->spans_waits;
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -410,6 +436,11 @@ static inline void scope_leave(struct mutex **m)
 {
 	mutex_unlock(*m);
 }
+
+#define guard(kind) struct mutex *_guard __attribute__((cleanup(scope_leave), unused)) = scope_enter
+#define might_lock(m) ((void)(m))
+#define fs_reclaim_acquire(gfp) ((void)(gfp))
+#define fs_reclaim_release(gfp) ((void)(gfp))
 
 #define scoped_guard(kind, m)							\
 	for (struct mutex *_scope __attribute__((cleanup(scope_leave))) = scope_enter(m),\
@@ -435,6 +466,7 @@ struct srcu_struct {
 	atomic_uint index;
 	pthread_mutex_t waiting;
 	bool initialised, has_class;
+	struct rcu_head *callbacks;	/* under @waiting */
 };
 
 /* Of a test: what ends the views of @ssp that are held when an update waits for them. */
@@ -451,6 +483,7 @@ static inline int init_srcu_struct(struct srcu_struct *ssp)
 	pthread_mutex_init(&ssp->waiting, NULL);
 	ssp->initialised = true;
 	ssp->has_class = false;
+	ssp->callbacks = NULL;
 	atomic_fetch_add(&live_objects, 1);
 	return 0;
 }
@@ -462,30 +495,50 @@ static inline void cleanup_srcu_struct(struct srcu_struct *ssp)
 		fatal("SRCU cleaned up but never initialised");
 	if (ssp->readers[0] || ssp->readers[1])
 		fatal("SRCU cleaned up under a reader");
+	if (ssp->callbacks)
+		fatal("SRCU cleaned up under a callback");
 	ssp->initialised = false;
 	pthread_mutex_destroy(&ssp->waiting);
 	atomic_fetch_sub(&live_objects, 1);
 }
 
-static inline int srcu_read_lock(struct srcu_struct *ssp)
+static inline int __srcu_read_lock(struct srcu_struct *ssp)
 {
 	int index = atomic_load(&ssp->index) & 1;
 
 	if (!ssp->initialised)
 		fatal("read section of SRCU that is not there");
-	require(ssp->has_class, "SRCU without a lock class of its own");
 	atomic_fetch_add(&ssp->readers[index], 1);
 	return index;
 }
 
-static inline void srcu_read_unlock(struct srcu_struct *ssp, int index)
+static inline int srcu_read_lock(struct srcu_struct *ssp)
+{
+	require(ssp->has_class, "SRCU without a lock class of its own");
+	return __srcu_read_lock(ssp);
+}
+
+#define srcu_read_unlock __srcu_read_unlock
+
+static inline void __srcu_read_unlock(struct srcu_struct *ssp, int index)
 {
 	if (index < 0 || index > 1 || atomic_fetch_sub(&ssp->readers[index], 1) < 1)
 		fatal("read section left that was not entered");
 }
 
+static inline void call_srcu(struct srcu_struct *ssp, struct rcu_head *head,
+			     void (*func)(struct rcu_head *head))
+{
+	head->func = func;
+	pthread_mutex_lock(&ssp->waiting);
+	head->next = ssp->callbacks;
+	ssp->callbacks = head;
+	pthread_mutex_unlock(&ssp->waiting);
+}
+
 static inline void synchronize_srcu_expedited(struct srcu_struct *ssp)
 {
+	struct rcu_head *head, *next;
 	int i, old;
 
 	might_sleep();
@@ -494,6 +547,8 @@ static inline void synchronize_srcu_expedited(struct srcu_struct *ssp)
 	if (grace_period_hook)
 		grace_period_hook(ssp);
 	pthread_mutex_lock(&ssp->waiting);
+	head = ssp->callbacks;
+	ssp->callbacks = NULL;
 	for (i = 0; i < 2; i++) {
 		old = atomic_fetch_add(&ssp->index, 1) & 1;
 		while (atomic_load(&ssp->readers[old])) {
@@ -503,10 +558,27 @@ static inline void synchronize_srcu_expedited(struct srcu_struct *ssp)
 		}
 	}
 	pthread_mutex_unlock(&ssp->waiting);
-	atomic_fetch_add(&grace_periods, 1);
+	/* Of views; those of holds have no class. */
+	atomic_fetch_add(&grace_periods, ssp->has_class);
+	for (; head; head = next) {
+		next = head->next;
+		head->func(head);
+	}
 }
 
 #define synchronize_srcu synchronize_srcu_expedited
+
+static inline void srcu_barrier(struct srcu_struct *ssp)
+{
+	struct rcu_head *head = ssp->callbacks, *next;
+
+	require(!ssp->readers[0] && !ssp->readers[1], "SRCU waits for a reader at the end");
+	for (ssp->callbacks = NULL; head; head = next) {
+		next = head->next;
+		head->func(head);
+	}
+}
+
 #define lockdep_set_class_and_name(ssp, key, name)				\
 	((void)(name), require((key)->registered, "lock class not registered"),	\
 	 (void)((ssp)->has_class = true))
@@ -514,6 +586,80 @@ static inline void synchronize_srcu_expedited(struct srcu_struct *ssp)
 	(require(atomic_load(&(ssp)->readers[0]) + atomic_load(&(ssp)->readers[1]),	\
 		 "table read outside a read section"),				\
 	 __atomic_load_n(&(p), __ATOMIC_ACQUIRE))
+
+/*
+ * Lists, and a spinlock
+ */
+#define LIST_HEAD(name) struct list_head name = { &name, &name }
+#define INIT_LIST_HEAD(l) (*(l) = (struct list_head){ l, l })
+#define list_empty(l) ((l)->next == (l))
+#define list_for_each_entry_safe(p, n, head, member)				\
+	for (p = container_of((head)->next, typeof(*p), member);			\
+	     n = container_of(p->member.next, typeof(*p), member), &p->member != (head); p = n)
+
+static inline void list_add_tail(struct list_head *new, struct list_head *head)
+{
+	*new = (struct list_head){ head, head->prev };
+	head->prev->next = new;
+	head->prev = new;
+}
+
+static inline void list_splice_init(struct list_head *from, struct list_head *to)
+{
+	if (list_empty(from))
+		return;
+	*to = (struct list_head){ from->next, from->prev };
+	to->next->prev = to;
+	to->prev->next = to;
+	INIT_LIST_HEAD(from);
+}
+
+typedef pthread_mutex_t spinlock_t;
+#define spin_lock_init(l) pthread_mutex_init(l, NULL)
+#define spin_lock_irqsave(l, flags) ((flags) = 0, pthread_mutex_lock(l))
+#define spin_unlock_irqrestore(l, flags) ((void)(flags), pthread_mutex_unlock(l))
+
+/* Processors: one. */
+#define alloc_percpu_gfp(type, gfp) ((type *)kzalloc(sizeof(type), gfp))
+#define free_percpu kfree
+#define this_cpu_inc(n) ((void)__atomic_add_fetch(&(n), 1, __ATOMIC_RELAXED))
+#define this_cpu_dec(n) ((void)__atomic_sub_fetch(&(n), 1, __ATOMIC_RELAXED))
+
+static inline bool test_bit_le(unsigned long nr, const void *bits)
+{
+	return __atomic_load_n((const u8 *)bits + nr / 8, __ATOMIC_RELAXED) >> nr % 8 & 1;
+}
+
+static inline void set_bit_le(unsigned long nr, void *bits)
+{
+	__atomic_or_fetch((u8 *)bits + nr / 8, (u8)(1 << nr % 8), __ATOMIC_RELAXED);
+}
+
+struct page {
+	unsigned long pfn;
+};
+
+struct bio_vec {
+	struct page *bv_page;
+	unsigned int bv_len;
+	unsigned int bv_offset;
+};
+
+#define PAGE_SHIFT 12
+#define offset_in_page(p) ((unsigned long)(p) % PAGE_SIZE)
+#define virt_addr_valid(kva) ((unsigned long)(kva) < NO_PAGES)
+#define vmalloc_to_page(kva) virt_to_page(kva)
+#define pfn_valid(pfn) ((void)(pfn), true)
+
+static inline unsigned long page_to_pfn(const struct page *page)
+{
+	return (unsigned long)page / sizeof(*page);
+}
+
+static inline struct page *virt_to_page(const void *kva)
+{
+	return (struct page *)((unsigned long)kva / PAGE_SIZE * sizeof(struct page));
+}
 
 /* References */
 typedef struct { atomic_int n; } refcount_t;
@@ -556,7 +702,23 @@ struct workqueue_struct {
 };
 
 #define WQ_UNBOUND 0
+#define WQ_MEM_RECLAIM 0
 #define INIT_WORK(w, f) (*(w) = (struct work_struct){ .func = f })
+
+/* Of the one queue there is. */
+static struct workqueue_struct *work_queue;
+
+/* Nothing waits for so long here. */
+struct delayed_work {
+	struct work_struct work;
+};
+
+#define HZ 100
+#define to_delayed_work(w) container_of(w, struct delayed_work, work)
+#define INIT_DELAYED_WORK_ONSTACK(w, f) INIT_WORK(&(w)->work, f)
+#define queue_delayed_work(wq, w, ticks) ((void)(wq), (void)(w))
+#define cancel_delayed_work_sync(w) ((void)(w))
+#define destroy_delayed_work_on_stack(w) ((void)(w))
 
 static inline struct workqueue_struct *alloc_workqueue(const char *name, int flags, int max)
 {
@@ -567,31 +729,78 @@ static inline struct workqueue_struct *alloc_workqueue(const char *name, int fla
 	(void)max;
 	if (wq)
 		pthread_mutex_init(&wq->lock, NULL);
+	work_queue = wq;
 	return wq;
 }
 
 static inline bool queue_work(struct workqueue_struct *wq, struct work_struct *work)
 {
+	bool is_new;
+
 	pthread_mutex_lock(&wq->lock);
-	if (!work->func || work->queued)
-		fatal("work queued twice");
-	work->queued = true;
-	work->next = wq->first;
-	wq->first = work;
+	require(work->func, "work queued without a function");
+	is_new = !work->queued;
+	if (is_new) {
+		work->queued = true;
+		work->next = wq->first;
+		wq->first = work;
+	}
 	pthread_mutex_unlock(&wq->lock);
-	return true;
+	return is_new;
+}
+
+/* Runs @work now if it is queued; a thread waits for another that runs it. */
+static inline void flush_work(struct work_struct *work)
+{
+	struct workqueue_struct *wq = work_queue;
+	struct work_struct **at;
+
+	might_sleep();
+	for (;;) {
+		bool found = false;
+
+		pthread_mutex_lock(&wq->lock);
+		for (at = &wq->first; *at && *at != work; at = &(*at)->next)
+			;
+		if (*at) {
+			*at = work->next;
+			work->queued = false;
+			found = true;
+		}
+		pthread_mutex_unlock(&wq->lock);
+		if (!found)
+			break;
+		work->func(work);
+	}
+}
+
+static inline void cancel_work_sync(struct work_struct *work)
+{
+	struct work_struct **at;
+
+	pthread_mutex_lock(&work_queue->lock);
+	for (at = &work_queue->first; *at && *at != work; at = &(*at)->next)
+		;
+	if (*at)
+		*at = work->next;
+	work->queued = false;
+	pthread_mutex_unlock(&work_queue->lock);
 }
 
 static inline void flush_workqueue(struct workqueue_struct *wq)
 {
-	struct work_struct *work, *next;
+	struct work_struct *work;
 
-	pthread_mutex_lock(&wq->lock);
-	work = wq->first;
-	wq->first = NULL;
-	pthread_mutex_unlock(&wq->lock);
-	for (; work; work = next) {
-		next = work->next;
+	for (;;) {
+		pthread_mutex_lock(&wq->lock);
+		work = wq->first;
+		if (work) {
+			wq->first = work->next;
+			work->queued = false;
+		}
+		pthread_mutex_unlock(&wq->lock);
+		if (!work)
+			return;
 		work->func(work);
 	}
 }

@@ -50,21 +50,21 @@ count() {
 		grep -cE "$3" || :
 }
 
-# clamped DIR: do the place of a word, whether it counts, the place of one in a node,
+# clamped DIR: do the place of an entry, whether it counts, the place of one in a node,
 # the first slot, the offset into it, and whether the view sees it and it allows the access,
-# go through a mask, and each pointer out of a word?  And of a cursor, whether it is stale?
+# go through a mask, and each pointer out of an entry?  And of a cursor, whether it is stale?
 clamped() {
-	[ "$(count "$1/probe.o" probe "$word")" -ge "$words" ] &&
+	[ "$(count "$1/probe.o" probe "$entry")" -ge "$entries" ] &&
 		[ "$(count "$1/probe.o" probe "$index")" -ge 1 ] &&
 		[ "$(count "$1/probe.o" probe "$pointer")" -ge 1 ] &&
 		[ "$(count "$1/probe.o" probe_cursor "$index")" -ge 2 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kva_slow "$index")" -ge 4 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kva_search "$index")" -ge 4 ] &&
 		[ "$(count "$1/virtio_mem_xlate.o" kva_beyond_bucket "$index")" -ge 3 ] &&
 		[ "$(count "$1/virtio_mem_xlate.o" table_slot "$index")" -ge 3 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_slow "$index")" -ge 2 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_next_slow "$index")" -ge 2 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_cold "$index")" -ge 2 ] &&
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_next_cold "$index")" -ge 2 ] &&
 		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kvec "$index")" -ge 2 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kva_slow "$pointer")" -ge 1 ]
+		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kva_search "$pointer")" -ge 1 ]
 }
 
 # uncounted DIR: do counters and events take part only where a lookup has failed?
@@ -123,8 +123,8 @@ for arch in x86-64 arm64; do
 	case $arch in
 	x86-64)
 		kdir=$headers cross='' make=()
-		# The place of a word, and which of two words to look on with.
-		word='and |cmov(e|z|ne|nz) ' words=2
+		# The place of an entry, and which of two entries to look on with.
+		entry='and |cmov(e|z|ne|nz) ' entries=2
 		index='sbb +(%[a-z0-9]+),\1 *$' pointer='cmovns '
 		;;
 	arm64)
@@ -132,20 +132,20 @@ for arch in x86-64 arm64; do
 		once "$kdir" prepare_arm64 2>>"$LOG" >&2
 		cross=aarch64-linux-gnu- make=(ARCH=arm64 CROSS_COMPILE=$cross KBUILD_MODPOST_WARN=1)
 		# The same, the second both for a hit and for a miss.
-		word='and\s(x[0-9]+, ){2}x[0-9]+$' words=3
+		entry='and\s(x[0-9]+, ){2}x[0-9]+$' entries=3
 		index='ngc' pointer='asr #63'
 		;;
 	esac
 	build
 	verdict "$arch: every pointer and index is clamped" clamped "$dir"
 	verdict "$arch: a pointer that is not masked is missed" \
-		fails clamped 's/cmovns.*"$/"/; s/^\tat &= (long)word.*//'
-	verdict "$arch: a word's place that is not masked is missed" \
-		fails clamped 's/ & table->word_mask, word;/, word;/'
-	verdict "$arch: a word that counts anywhere is missed" \
+		fails clamped 's/cmovns.*"$/"/; s/^\tat &= (long)entry.*//'
+	verdict "$arch: an entry's place that is not masked is missed" \
+		fails clamped 's/ & table->entry_mask, entry;/, entry;/'
+	verdict "$arch: an entry that counts anywhere is missed" \
 		fails clamped 's/array_index_mask_nospec((unsigned long)offset, .*;/~0UL;/'
 	verdict "$arch: a node without a mask is missed" \
-		fails clamped 's/node = array_index_mask_nospec(word - WORD_NODE,/node = ~0UL | (/'
+		fails clamped 's/node = array_index_mask_nospec(entry - ENTRY_NODE,/node = ~0UL | (/'
 	verdict "$arch: a cursor's offset that is not clamped is missed" \
 		fails clamped 's/^\tkva &= array_index_mask_nospec((unsigned long)offset.*;$//'
 	verdict "$arch: a stale cursor that is not clamped is missed" \
@@ -156,7 +156,7 @@ for arch in x86-64 arm64; do
 	build
 	verdict "$arch: a lookup that succeeds is neither counted nor traced" uncounted "$dir"
 	verdict "$arch: a counter of all lookups is seen" fails uncounted \
-		's/^\tif (slot_byte(table_search(view->table, word,/\tdebug_failure(\&view->xlate->debug, -EPERM);\n&/'
+		's/^\tif (slot_byte(table_search(view->table, entry,/\tdebug_failure(\&view->xlate->debug, -EPERM);\n&/'
 done
 
 closing clamp

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * words: what is packed into a word comes out again, for every slot, order, place
+ * entries: what is packed into an entry comes out again, for every slot, order, place
  * and shift that a table can have; and the kernel's helpers do as Frama-C is told.
  */
 #include "virtio_mem_xlate.c"
+#include "model.h"
+#include "index.h"
 
 static unsigned long checks;
 
 #define check(condition)							\
 	do {									\
 		if (!(condition))						\
-			fatal("words: not so: %s", #condition);			\
+			fatal("entries: not so: %s", #condition);			\
 		checks++;							\
 	} while (0)
 
@@ -23,21 +25,21 @@ static void check_limit(void)
 
 	for (i = 0; i <= n; i++)
 		slots[i] = (struct virtio_mem_xlate_slot){ i * 4096ULL, 4096, slots, 3 };
-	check(table_create(NULL, slots, n + 1) == ERR_PTR(-ENOSPC));
-	table = table_create(NULL, slots, n);
-	check(!IS_ERR(table) && table->nr_slots == n && table->nr_words <= table->max_words);
-	check(table_create(table, slots + n, 1) == ERR_PTR(-ENOSPC));
+	check(make_table(NULL, slots, n + 1) == ERR_PTR(-ENOSPC));
+	table = make_table(NULL, slots, n);
+	check(!IS_ERR(table) && table->nr_slots == n && table->nr_entries <= table->max_entries);
+	check(make_table(table, slots + n, 1) == ERR_PTR(-ENOSPC));
 	table_free(table);
 	free(slots);
 }
 
-/* 52 bytes a slot in whole pages; of a small one, 64 words a slot. */
+/* 52 bytes a slot in whole pages; of a small one, 64 entries a slot. */
 static void check_sizes(void)
 {
 	unsigned int n;
 
 	for (n = 0; n < 512; n++)
-		check(table_max_words(n) == (n < 19 ? 64 * (n + 1) : 1280));
+		check(table_max_entries(n) == (n < 19 ? 64 * (n + 1) : 1280));
 	for (; n < 8192; n++)
 		check(table_bytes(n) % 4096 == 0 && table_bytes(n) <= 52 * n &&
 		      table_bytes(n) + 4096 > 52 * n);
@@ -67,9 +69,9 @@ static void check_pointers(void)
 /* What is not a valid access finds no bucket, whatever bits the address of a slot has. */
 static void check_access(void)
 {
-	unsigned long words[1] = { ~0UL };
+	unsigned long entries[1] = { ~0UL };
 	struct virtio_mem_xlate_table table = {
-		.bucket_mask = ~4095ULL, .span = 4096, .words = words,
+		.bucket_mask = ~4095ULL, .span = 4096, .entries = entries,
 	};
 	struct virtio_mem_xlate_view view = { .table = &table };
 	struct virtio_driver_range range = { .len = 4096 };
@@ -84,30 +86,30 @@ static void check_access(void)
 
 int main(void)
 {
-	unsigned long word;
+	unsigned long entry;
 	unsigned int i, j, access;
 	void *kva;
 
 	for (i = 0; i <= VIRTIO_MEM_XLATE_MAX_SLOTS; i++) {
 		for (j = 0; j < 32; j++) {
-			word = slots_word(i, j);
-			check(slots_word_first(word) == i && slots_word_order(word) == j);
-			check(!word_is_slot(word) && !word_is_node(word));
+			entry = search_entry(i, j);
+			check(search_first(entry) == i && search_order(entry) == j);
+			check(!entry_is_direct(entry) && !entry_is_node(entry));
 		}
 		check(i == 0 || 1UL << order_base_2(i) >= i);
 		check(i < 2 || 1UL << (order_base_2(i) - 1) < i);
 	}
-	for (i = 1; i <= table_max_words(VIRTIO_MEM_XLATE_MAX_SLOTS); i++) {
+	for (i = 1; i <= table_max_entries(VIRTIO_MEM_XLATE_MAX_SLOTS); i++) {
 		for (j = 0; j < 64; j++) {
 			u64 low = i * 0x9e3779b97f4a7c15ULL >> 1 >> j << j;
 
-			word = node_word(i, j, low);
-			check(node_word_place(word, low) == i && node_word_shift(word) == j);
-			check(node_word_place(word, low + (1ULL << j)) == i + 1);
-			check(!word_is_slot(word) && word_is_node(word));
+			entry = node_entry(i, j, low);
+			check(node_place(entry, low) == i && node_shift(entry) == j);
+			check(node_place(entry, low + (1ULL << j)) == i + 1);
+			check(!entry_is_direct(entry) && entry_is_node(entry));
 		}
-		/* Bucket number 0 would have its word in words[0]: nothing but the kind. */
-		check(word_is_node(node_word(i, 0, i)));
+		/* Bucket number 0 would have its entry in entries[0]: nothing but the kind. */
+		check(entry_is_node(node_entry(i, 0, i)));
 	}
 	for (access = 1; access <= 3; access++) {
 		for (i = 3; i < 64; i++) {
@@ -115,35 +117,36 @@ int main(void)
 				struct xlate_slot slot = {
 					.gpa = 1UL << j,
 					.kva = (void *)((1UL << j) + (1UL << i)),
-					.access = access,
+					.state = access,
 				};
 
-				word = slot_word(&slot);
-				check(word_is_slot(word) && !word_is_node(word));
-				check(slot_has_word(&slot));
+				entry = direct_entry(&slot);
+				check(entry_is_direct(entry) && !entry_is_node(entry));
+				check(can_be_direct(&slot));
 				for (u32 a = 1; a <= 3; a++) {
 					bool allowed = (access & a) == a;
 
-					check(__virtio_mem_xlate_word_kva(word, ~0UL, a, slot.gpa,
+					check(__virtio_mem_xlate_direct_kva(entry, ~0UL, a, slot.gpa,
 									  &kva) == allowed);
 					check(kva == (allowed ? slot.kva : NULL));
-					check(!__virtio_mem_xlate_word_kva(word, 0, a, slot.gpa,
+					check(!__virtio_mem_xlate_direct_kva(entry, 0, a, slot.gpa,
 									   &kva) && !kva);
 				}
 			}
 		}
 	}
-	check(!slot_has_word(&(struct xlate_slot){ .kva = (void *)4097, .gpa = 4096 }));
+	check(!can_be_direct(&(struct xlate_slot){ .kva = (void *)4097, .gpa = 4096 }));
 	check_limit();
 	check_sizes();
 	check_pointers();
 	check_access();
 	/* Whoever runs ahead of a check gets what is inside. */
 	for (i = 0; i < 64; i++) {
-		struct xlate_slot slot = { .kva = (void *)64, .size = 1UL << i };
+		void *kva = (void *)64;
+		size_t size = 1UL << i;
 
-		check(slot_kva(&slot, slot.size - 1) == (void *)64 + slot.size - 1);
-		check(i == 63 || slot_kva(&slot, slot.size) == slot.kva);
+		check(slot_kva(kva, size - 1, size) == kva + size - 1);
+		check(i == 63 || !slot_kva(kva, size, size));
 		check(array_index_mask_nospec(i, 32) == (i < 32 ? ~0UL : 0));
 		check(array_index_nospec((unsigned long)i, 32UL) == (i < 32 ? i : 0));
 	}
