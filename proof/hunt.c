@@ -640,7 +640,7 @@ static void make_ours(const struct virtio_mem_xlate_slot *from, int nr)
 static void free_ours(void)
 {
 	virtio_mem_xlate_unregister(xlate);
-	flush_workqueue(free_wq);
+	flush_workqueue(workqueue);
 }
 
 static void make_tree(const struct virtio_mem_xlate_slot *from, int nr)
