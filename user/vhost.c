@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A table from the ABI of vhost. */
-#include <linux/err.h>
 #include <linux/export.h>
 #include <linux/kvm.h>
 #include <linux/mm.h>
-#include <linux/overflow.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
-#include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/vhost_types.h>
 
@@ -29,10 +26,10 @@ int virtio_mem_xlate_user_set_vhost(struct virtio_mem_xlate_user *user,
 				    const struct vhost_memory __user *memory)
 {
 	struct kvm_userspace_memory_region *kvm;
-	struct vhost_memory_region *vhost;
+	struct vhost_memory_region vhost;
 	struct vhost_memory head;
 	unsigned int i;
-	int err;
+	int err = -EFAULT;
 
 	if (copy_from_user(&head, memory, sizeof(head)))
 		return -EFAULT;
@@ -40,22 +37,19 @@ int virtio_mem_xlate_user_set_vhost(struct virtio_mem_xlate_user *user,
 		return -EOPNOTSUPP;
 	if (head.nregions > VIRTIO_MEM_XLATE_MAX_SLOTS)
 		return -ENOSPC;
-	vhost = vmemdup_user(memory->regions, array_size(head.nregions, sizeof(*vhost)));
-	if (IS_ERR(vhost))
-		return PTR_ERR(vhost);
 	kvm = kvcalloc(head.nregions, sizeof(*kvm), GFP_KERNEL_ACCOUNT);
-	if (!kvm) {
-		kvfree(vhost);
+	if (!kvm)
 		return -ENOMEM;
-	}
 	for (i = 0; i < head.nregions; i++) {
-		kvm[i].guest_phys_addr = vhost[i].guest_phys_addr;
-		kvm[i].memory_size = vhost[i].memory_size;
-		kvm[i].userspace_addr = vhost[i].userspace_addr;
+		if (copy_from_user(&vhost, &memory->regions[i], sizeof(vhost)))
+			goto out_free;
+		kvm[i].guest_phys_addr = vhost.guest_phys_addr;
+		kvm[i].memory_size = vhost.memory_size;
+		kvm[i].userspace_addr = vhost.userspace_addr;
 		cond_resched();
 	}
-	kvfree(vhost);
 	err = virtio_mem_xlate_user_set_kvm(user, kvm, head.nregions);
+out_free:
 	kvfree(kvm);
 	return err;
 }

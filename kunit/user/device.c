@@ -152,16 +152,23 @@ static int create(struct xarray *items, unsigned int flags)
 
 static int set(struct item *item, const struct test_set *set)
 {
+	struct kvm_userspace_memory_region __user *from = u64_to_user_ptr(set->kvm);
 	struct kvm_userspace_memory_region *regions;
-	int err;
+	unsigned int i;
+	int err = -EINVAL;
 
 	if (set->vhost)
 		return virtio_mem_xlate_user_set_vhost(item->user, u64_to_user_ptr(set->vhost));
-	regions = vmemdup_user(u64_to_user_ptr(set->kvm),
-			       array_size(set->nr_kvm, sizeof(*regions)));
-	if (IS_ERR(regions))
-		return PTR_ERR(regions);
+	regions = kvmalloc_array(set->nr_kvm, sizeof(*regions), GFP_KERNEL);
+	if (!regions)
+		return -ENOMEM;
+	for (i = 0; i < set->nr_kvm; i++) {
+		if (copy_from_user(&regions[i], &from[i], sizeof(*from)))
+			goto out_free;
+		cond_resched();
+	}
 	err = virtio_mem_xlate_user_set_kvm(item->user, regions, set->nr_kvm);
+out_free:
 	kvfree(regions);
 	return err;
 }

@@ -506,6 +506,73 @@ out:
 	CHECK_EQ(undo(id), 0);
 }
 
+struct waiter {
+	bool over;
+	long longest_ms;
+};
+
+/* Wakes up every millisecond, ahead of all normal threads; measures the longest delay. */
+static void *wait_in_thread(void *arg)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	struct waiter *waiter = arg;
+	__u64 start_ns;
+	long ms;
+
+	CHECK_EQ(pthread_setschedparam(pthread_self(), SCHED_FIFO, &param), 0);
+	while (!READ_ONCE(waiter->over)) {
+		start_ns = now_ns();
+		usleep(1000);
+		ms = (now_ns() - start_ns) / 1000000;
+		if (ms > waiter->longest_ms)
+			waiter->longest_ms = ms;
+	}
+	return NULL;
+}
+
+/* Sets the table of @id twice.  Returns for how long a FIFO thread was kept waiting, in ms. */
+static long delay_of_sets(int id, struct kvm_region *regions, unsigned int nr)
+{
+	struct waiter waiter = {};
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, wait_in_thread, &waiter);
+	/* The second call finds each region in the table of the first. */
+	CHECK_EQ(set_kvm(id, regions, nr), 0);
+	CHECK_EQ(set_kvm(id, regions, nr), 0);
+	WRITE_ONCE(waiter.over, true);
+	pthread_join(thread, NULL);
+	return waiter.longest_ms;
+}
+
+/* The largest table takes seconds to set.  Other threads of the processor run meanwhile. */
+static void table_latency(void)
+{
+	struct kvm_region *regions = map_anon(MAX_SLOTS * sizeof(*regions));
+	char *mem = map_anon(PAGE);
+	long delay_ms = 1000;
+	unsigned int i, round;
+	cpu_set_t first;
+	int id;
+
+	if (uml)
+		skip("too little memory");
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	CHECK_EQ(sched_setaffinity(0, sizeof(first), &first), 0);
+	for (i = 0; i < MAX_SLOTS; i++)
+		regions[i] = region(i * PAGE, mem + i * 37 % 64, PAGE / 2);
+	id = create(0);
+	/* More than one round, as the host may take the virtual processor away. */
+	for (round = 0; round < 3 && delay_ms >= 500; round++) {
+		delay_ms = delay_of_sets(id, regions, MAX_SLOTS);
+		tell("%u regions: a FIFO thread waited for %ld ms at most", MAX_SLOTS, delay_ms);
+	}
+	CHECK(delay_ms < 500);
+	CHECK_EQ(gpa_of(id, mem + PAGE - 1), -1);
+	CHECK_EQ(undo(id), 0);
+}
+
 /* Random tables, every other failing, against what they should be. */
 static void table_random(void)
 {
@@ -630,6 +697,7 @@ const struct test table_tests[] = {
 	{ "table: waits for views", table_views },
 	{ "table: killed while it waits for another", table_killed },
 	{ "table: too many regions or pieces", table_too_many },
+	{ "table: another thread runs under the largest", table_latency },
 	{ "table: random, against a model", table_random },
 	{ "table: two set, one reads", table_race },
 	{}
