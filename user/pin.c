@@ -19,9 +19,9 @@
 #endif
 
 /*
- * May a device write to @page without a page fault?  A filesystem with writeback
- * relies on page faults to see writes: there, no.  shmem and guest_memfd have no
- * writeback.  gup refuses such pages since 6.12; in 6.1 it does not.
+ * May a device write to @page without a page fault?  Not to a page of a filesystem with
+ * writeback, which notices writes by page faults.  shmem and guest_memfd have no
+ * writeback.  gup itself refuses such pages in 6.12, but not in 6.1.
  *
  * The check is of the page: another thread may change the mapping at any time.
  */

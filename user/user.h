@@ -44,7 +44,7 @@ struct chunk {
  */
 struct virtio_mem_xlate_user_stretch {
 	/* private: constant after the stretch is made, except @refs */
-	refcount_t refs;		/* one for each region with this stretch, or for the caller */
+	refcount_t refs;		/* one for each region, or the caller's */
 	u64 uaddr;
 	u64 size;
 	unsigned int access;

@@ -70,7 +70,7 @@ struct test_gpa {
 #define TEST_HOLD		_IOW('X', 6, struct test_hold)
 #define TEST_BENCH		_IOWR('X', 7, struct test_bench)
 #define TEST_POKE		_IO('X', 8)	/* argument: an id; writes to the first byte */
-#define TEST_UNPIN_ATOMIC	_IO('X', 9)	/* argument: an id; a bug, for debug kernels to report */
+#define TEST_UNPIN_ATOMIC	_IO('X', 9)	/* argument: an id; a planted bug */
 #define TEST_GPA		_IOWR('X', 10, struct test_gpa)
 
 /* mmap() maps one page; the offset in pages tells which. */
