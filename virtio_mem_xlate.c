@@ -830,7 +830,8 @@ static void holds_unlock(struct srcu_struct *holds, int idx)
 
 	local_irq_save(flags);
 	__srcu_read_unlock(holds, idx);
-	swake_up_one(&holds->srcu_wq);
+	if (READ_ONCE(holds->srcu_gp_waiting))
+		swake_up_one(&holds->srcu_wq);
 	local_irq_restore(flags);
 }
 #else

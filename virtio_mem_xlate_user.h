@@ -9,16 +9,17 @@
 /**
  * DOC: virtio_mem_xlate_user
  *
- * The memory of most guests is user memory of a VMM.  This module pins it and
- * gives it kernel addresses, at two levels:
+ * The memory of most guests is user memory of a VMM.  This module pins it and maps it
+ * into the kernel, at two levels:
  *
- * * &struct virtio_mem_xlate_user: all of a VMM's memory.  An ioctl hands the
- *   table over as vhost or KVM would get it; what is new is pinned, what is
- *   unchanged is kept, and the whole is put in force at once.
- * * &struct virtio_mem_xlate_user_stretch: one pinned stretch, for callers that
- *   keep a table of their own by virtio_mem_xlate_replace() and its siblings.
+ * * &struct virtio_mem_xlate_user: all of a VMM's memory.  A call sets the whole
+ *   table, in the form of an ioctl of vhost or KVM.  It pins the new regions, keeps the
+ *   unchanged regions, and publishes the new table at once.
+ * * &struct virtio_mem_xlate_user_stretch: one pinned region.  For callers with a
+ *   table of their own, which they update by virtio_mem_xlate_replace(), _add() and
+ *   _remove().
  *
- * A back end's ioctl handler needs no more than this::
+ * The whole ioctl handler of a back end::
  *
  *	static long backend_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
  *	{
@@ -31,22 +32,24 @@
  *		return -ENOTTY;
  *	}
  *
- * with virtio_mem_xlate_user_create() in its open() and
- * virtio_mem_xlate_user_destroy() in its release(); its queues translate through
+ * The back end calls virtio_mem_xlate_user_create() in its open() and
+ * virtio_mem_xlate_user_destroy() in its release().  Its queues translate through
  * virtio_mem_xlate_user_context().
  *
- * Who pins and who must undo it: the two calls that make an object,
- * virtio_mem_xlate_user_pin() or its sibling and virtio_mem_xlate_user_create(),
- * are undone by virtio_mem_xlate_user_unpin() and virtio_mem_xlate_user_destroy(),
- * from any process, also when the one that pinned has exited or called exec.
- * Nothing is undone behind the caller's back: no exit, munmap() or fork() takes
- * pinned memory away.
+ * Each object has one call that undoes it::
  *
- * Pinned pages are charged to the user's RLIMIT_MEMLOCK, on the counter that
- * io_uring, iommufd and XDP use, unless the process has CAP_IPC_LOCK; and they
- * show as VmPin of the process.
+ *	virtio_mem_xlate_user_pin(), _pin_pieces()	virtio_mem_xlate_user_unpin()
+ *	virtio_mem_xlate_user_create()			virtio_mem_xlate_user_destroy()
  *
- * In pieces or contiguous?  Pieces are the default, by what 1 GiB costs::
+ * Any process may make that call, also after the process that pinned has exited or
+ * called exec.  Until then the memory stays pinned: exit, munmap() and fork() do not
+ * unpin it.
+ *
+ * Pinned pages are charged to the user's RLIMIT_MEMLOCK, unless the process has
+ * CAP_IPC_LOCK.  The counter is that of io_uring, iommufd and XDP.  The process's VmPin
+ * shows them in any case.
+ *
+ * In pieces or contiguous?  Pieces are the default, as 1 GiB costs less in pieces::
  *
  *	                     slots  registered   undone  addresses  page tables  tables    read
  *	hugetlb, pieces         44       7.8 ms   2.7 ms         0            0  13 KiB  468 ns
@@ -56,20 +59,23 @@
  *
  * (The least of two rounds of "make check-user": Linux 6.12 in QEMU 7.2 without KVM
  * on a core of an AMD EPYC.  A read is 64 bytes at a random address, translated.
- * Page tables and tables are reckoned, see kunit/user/bench.c.)  Trust the ratios,
- * and of the reads only the order: QEMU walks the page tables in software and
- * keeps 4 KiB of it, whatever the page, so what pieces save there is a shorter walk.
- * How little hardware may care shows the same on the machine itself, in a process:
- * 36 to 45 ns a read in 4 KiB pages, 32 to 34 ns in 2 MiB pages (three rounds).
- * The price of pieces: virtio_mem_xlate_range() gives -ENOBUFS where two meet.
+ * The sizes of page tables and tables are computed, see kunit/user/bench.c.)  Only the
+ * ratios matter, and of the reads only the order: the software TLB of QEMU has 4 KiB
+ * entries, so a huge page saves a level of the page table walk, and no TLB miss.  On the
+ * machine itself, a read in a process takes 36 to 45 ns in 4 KiB pages and 32 to 34 ns
+ * in 2 MiB pages (three rounds).  The drawback of pieces: virtio_mem_xlate_range()
+ * returns -ENOBUFS for a range in two pieces.
  *
- * Limitations: the device sees the pages that were there when the stretch was
- * pinned.  If the process later unmaps or discards them (munmap(), mremap(),
- * MADV_DONTNEED, hole punching, a balloon), what it then has at that address is
- * another page; to have that one pinned, set a table without the stretch first.
- * What the device writes is not seen by userfaultfd's write protection or by
- * KVM's dirty log.  Hosts whose data cache aliases are not supported.  6.1 warns
- * and gives -ENOMEM for hugetlb pages in a movable zone or CMA, whoever pins them.
+ * Limitations:
+ *
+ * * The device accesses the pages that were pinned.  After munmap(), mremap(),
+ *   MADV_DONTNEED, hole punching or a balloon, the process has other pages at these
+ *   addresses.  To pin those, set a table without the region, then one with it.
+ * * Neither the write protection of userfaultfd nor KVM's dirty log sees the writes of
+ *   the device.
+ * * Hosts with an aliasing data cache are not supported.
+ * * 6.1 warns and returns -ENOMEM for hugetlb pages in a movable zone or CMA, as it does
+ *   for every pin of such pages.
  */
 
 struct kvm_userspace_memory_region;
@@ -78,7 +84,7 @@ struct virtio_mem_xlate_user;
 struct virtio_mem_xlate_user_stretch;
 
 /*
- * One stretch
+ * A stretch
  */
 
 struct virtio_mem_xlate_user_stretch *
@@ -96,7 +102,7 @@ void virtio_mem_xlate_user_slots(const struct virtio_mem_xlate_user_stretch *str
  * A VMM's table
  */
 
-/* For virtio_mem_xlate_user_create(): every region in one contiguous piece. */
+/* Flag of virtio_mem_xlate_user_create(): each region in one contiguous piece. */
 #define VIRTIO_MEM_XLATE_USER_CONTIGUOUS	1U
 
 struct virtio_mem_xlate_user *virtio_mem_xlate_user_create(unsigned int flags);

@@ -179,6 +179,20 @@ GOALS = [
 ]
 
 
+def call(who):
+    """ns of a call beside translation"""
+    return (get('eq2m', 1, who, '-', '-', 'call_ps').median -
+            get('eq2m', 1, 'nothing', '-', '-', 'call_ps').median) / 1000
+
+
+def calls():
+    print('\nBeside translation, ns: ' + ', '.join(
+        f'{who} {call(who):.2f}' for who in ('view', 'hold', 'dirty_off', 'dirty_set', 'dirty_new')))
+    for n in 32764, 1 << 20:
+        print(f'A flip of 2 MiB among {n} slots, ns: ' + ', '.join(
+            f'{who} {get("eq2m", n, who, "-", "-", "flip_ns").median}' for who in ('absent', 'present')))
+
+
 def goals():
     missed = 0
 
@@ -229,6 +243,13 @@ def goals():
               round(cursor, 2) >= 1)
     pieces = max(1 / ratio('pieces', n, 'sorted', length='4M', mode='kvec') for n in kvec_ns())
     judge('1024 pieces cost, of a binary search and a walk, at most', pieces, 1.5, pieces <= 1.5)
+    judge('a hold and its release cost, of a view, at most', call('hold') / call('view'), 1.2,
+          call('hold') <= 1.2 * call('view'))
+    judge('dirty() costs, without a log, ns at most', call('dirty_off'), 0.5, call('dirty_off') <= 0.5)
+    judge('dirty() costs, of a page marked already, ns at most', call('dirty_set'), 3,
+          call('dirty_set') <= 3)
+    flip = max(get('eq2m', 1 << 20, who, '-', '-', 'flip_ns').median for who in ('absent', 'present'))
+    judge('a flip of 2 MiB among 2^20 slots costs us at most', flip / 1000, 2, flip <= 2000)
     print(f'goals: {missed} missed')
     return missed
 
@@ -256,6 +277,7 @@ def draw():
 
 
 tables()
+calls()
 lost()
 draw()
 sys.exit(not short and goals() > 0)

@@ -847,6 +847,98 @@ static int bench_adds(const struct layout *layout, struct work *work)
 	       bench_add(layout, n, 0, "add_bottom_ns", work);
 }
 
+#define NR_CALLS	100000
+
+/* Picoseconds of one @call, the median of some rounds. */
+#define time_calls(call) ({							\
+	u64 _ps[21], _start;							\
+	unsigned int _round, _i;						\
+										\
+	for (_round = 0; _round < ARRAY_SIZE(_ps); _round++) {			\
+		_start = os_nsecs();						\
+		for (_i = 0; _i < NR_CALLS; _i++) {				\
+			call;							\
+			barrier();						\
+		}								\
+		_ps[_round] = div_u64((os_nsecs() - _start) * 1000, NR_CALLS);	\
+		cond_resched();							\
+	}									\
+	median(_ps, ARRAY_SIZE(_ps));						\
+})
+
+/* Calls beside translation: views, holds, the dirty log. */
+static int bench_calls(struct work *work)
+{
+	static unsigned long bitmap[2];
+	struct virtio_driver_range page = { 0, 1514 };
+	struct virtio_mem_xlate_view view, other;
+	struct virtio_mem_xlate_hold hold;
+	struct virtio_mem_xlate *xlate;
+	int err;
+
+	make_layout(&layouts[0], work->slots, 1);
+	xlate = virtio_mem_xlate_register(work->slots, 1);
+	if (IS_ERR(xlate))
+		return PTR_ERR(xlate);
+	virtio_mem_xlate_read_lock(xlate, &view);
+	report("eq2m", 1, "call_ps", "nothing", time_calls(OPTIMIZER_HIDE_VAR(page.start)));
+	report("eq2m", 1, "call_ps", "view", time_calls(({
+		virtio_mem_xlate_read_lock(xlate, &other);
+		virtio_mem_xlate_read_unlock(&other);
+	})));
+	report("eq2m", 1, "call_ps", "hold", time_calls(({
+		virtio_mem_xlate_hold(&view, &hold);
+		virtio_mem_xlate_release(&hold);
+	})));
+	report("eq2m", 1, "call_ps", "dirty_off", time_calls(({
+		OPTIMIZER_HIDE_VAR(page.start);
+		virtio_mem_xlate_dirty(&view, page);
+	})));
+	virtio_mem_xlate_read_unlock(&view);
+	err = virtio_mem_xlate_log_start(xlate, bitmap, 100);
+	virtio_mem_xlate_read_lock(xlate, &view);
+	report("eq2m", 1, "call_ps", "dirty_set", time_calls(({
+		OPTIMIZER_HIDE_VAR(page.start);
+		virtio_mem_xlate_dirty(&view, page);
+	})));
+	report("eq2m", 1, "call_ps", "dirty_new", time_calls(({
+		bitmap[0] = 0;
+		virtio_mem_xlate_dirty(&view, page);
+	})));
+	virtio_mem_xlate_read_unlock(&view);
+	virtio_mem_xlate_unregister(xlate);
+	return err;
+}
+
+/* A slot that goes and comes, at random places of a table. */
+static int bench_flips(unsigned int n, struct work *work)
+{
+	const struct virtio_mem_xlate_slot *slot;
+	struct virtio_mem_xlate *xlate;
+	u64 absent[101], present[101];
+	unsigned int i;
+
+	make_layout(&layouts[0], work->slots, n);
+	xlate = virtio_mem_xlate_register(work->slots, n);
+	if (IS_ERR(xlate))
+		return PTR_ERR(xlate);
+	for (i = 0; i < ARRAY_SIZE(absent); i++) {
+		u64 start = os_nsecs(), middle;
+
+		slot = &work->slots[random_below(n)];
+		virtio_mem_xlate_set_absent(xlate, slot->gpa, slot->size);
+		middle = os_nsecs();
+		virtio_mem_xlate_set_present(xlate, slot->gpa, slot->size, slot->kva, slot->access);
+		present[i] = os_nsecs() - middle;
+		absent[i] = middle - start;
+		cond_resched();
+	}
+	virtio_mem_xlate_unregister(xlate);
+	report("eq2m", n, "flip_ns", "absent", median(absent, ARRAY_SIZE(absent)));
+	report("eq2m", n, "flip_ns", "present", median(present, ARRAY_SIZE(present)));
+	return 0;
+}
+
 static int bench_all(struct work *work)
 {
 	unsigned int i, j;
@@ -868,7 +960,8 @@ static int bench_all(struct work *work)
 			if (n[j] >= 512)
 				err = bench_load(&layouts[i], n[j], work, ARRAY_SIZE(makers), false) ?:
 				      bench_load(&layouts[i], n[j], work, ARRAY_SIZE(makers), true);
-	err = err ?: bench_add(&layouts[0], 32, 32, "add_ns", work);
+	err = err ?: bench_add(&layouts[0], 32, 32, "add_ns", work) ?: bench_calls(work) ?:
+	      bench_flips(32764, work) ?: bench_flips(VIRTIO_MEM_XLATE_MAX_SLOTS, work);
 	for (i = 0; i < ARRAY_SIZE(layouts) && !err; i++)
 		err = bench_adds(&layouts[i], work);
 	for (i = 0; i < 3 && !brief && !err; i += 2)

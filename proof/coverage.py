@@ -14,7 +14,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 files, reports = sys.argv[1:sys.argv.index('--')], sys.argv[sys.argv.index('--') + 1:]
 allowed = {line.strip() for line in open(f'{TOP}/proof/not-covered')
            if line.strip() and not line.startswith(('#', '\t'))}
-text = {name: open(f'{TOP}/{name}').read().split('\n') for name in files}
+text = {os.path.basename(name): open(f'{TOP}/{name}').read().split('\n') for name in files}
 lines, branches = {}, {}
 for report in reports:
     for file in json.load(open(report))['files']:
@@ -36,4 +36,4 @@ for base, number in sorted(missed):
 print(f'{sum(map(bool, lines.values()))} of {len(lines)} lines, '
       f'{sum(map(bool, branches.values()))} of {len(branches)} branches; '
       f'{len(excluded)} lines excluded, {len(missed - excluded)} missed')
-sys.exit(bool(missed - excluded) or len(excluded) > 10 or {base for base, _ in lines} != set(files))
+sys.exit(bool(missed - excluded) or len(excluded) > 10 or {base for base, _ in lines} != set(text))

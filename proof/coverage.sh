@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # coverage.sh: the lines and branches of virtio_mem_xlate.c and the table that ops,
 # oracle and entries reach in user space.  Fails for one that is missed and does not
-# stand, with its reason, in proof/not-covered.  Those of virtio_mem_xlate_user.c are
+# stand, with its reason, in proof/not-covered.  Those of user/ are
 # counted on debug kernel A: scripts/debug-kernels.sh user.
 . "$(dirname "$0")/build.sh"
 

@@ -7,6 +7,7 @@ concurrency and lifetime are planted by hand (proof/planted.py).  A mutant that 
 check kills must stand in proof/equivalent-mutants, with the reason why no check can.
 """
 import concurrent.futures
+import glob
 import os
 import re
 import shutil
@@ -160,7 +161,7 @@ def equivalents():
 
 
 def planted_user():
-    """Each bug of virtio_mem_xlate_user.c fails the test that is named with it."""
+    """Each bug of user/ fails the test that is named with it."""
     tree = f'{BUILD}/user-tree'
     shutil.rmtree(tree, ignore_errors=True)
     files = subprocess.check_output(['git', '-C', TOP, 'ls-files', '-co', '--exclude-standard'], text=True)
@@ -173,8 +174,7 @@ def planted_user():
     for f in os.listdir(cache):
         if f.startswith(('linux-image-', 'linux-headers-', 'apt-')):
             os.symlink(f'{cache}/{f}', f'{tree}/cache/{f}')
-    source = f'{tree}/virtio_mem_xlate_user.c'
-    text = open(source).read()
+    sources = {f: open(f).read() for f in sorted(glob.glob(f'{tree}/user/*.c'))}
 
     def passes(tests):
         out = subprocess.run([f'{tree}/scripts/user.sh', '--quick', '6.12', *tests],
@@ -191,10 +191,13 @@ def planted_user():
         sys.exit('a test fails on the source as it is')
     alive = 0
     for what, test, old, new in USER:
-        if text.count(old) != 1:
-            sys.exit(f'planted bug "{what}": {text.count(old)} places to plant it')
-        open(source, 'w').write(text.replace(old, new))
+        places = [f for f, text in sources.items() for _ in range(text.count(old))]
+        if len(places) != 1:
+            sys.exit(f'planted bug "{what}": {len(places)} places to plant it')
+        text = sources[places[0]]
+        open(places[0], 'w').write(text.replace(old, new))
         killed = not passes([test])
+        open(places[0], 'w').write(text)
         print(f'planted: {what}: {test if killed else "found by nothing"}', flush=True)
         alive += not killed
     print(f'{len(USER)} bugs of user memory: {len(USER) - alive} found')

@@ -130,22 +130,22 @@ PLANTED = (
 # What pins user memory is tested by a program (scripts/user.sh): by which test.
 USER = (
     ('destroy: unpins before readers left', 'table:_waits_for_views',
-     '	virtio_mem_xlate_unregister(user->xlate);\n	memory_free(user->memory);\n',
-     '	memory_free(user->memory);\n	virtio_mem_xlate_unregister(user->xlate);\n'),
+     '	virtio_mem_xlate_unregister(user->xlate);\n	xlate_map_free(user->map);\n',
+     '	xlate_map_free(user->map);\n	virtio_mem_xlate_unregister(user->xlate);\n'),
     ('set: unpins before readers left', 'table:_waits_for_views',
      '	err = virtio_mem_xlate_replace(user->xlate, slots, nr_slots);\n',
-     '	memory_free(user->memory);\n	user->memory = NULL;\n'
+     '	xlate_map_free(user->map);\n	user->map = NULL;\n'
      '	err = virtio_mem_xlate_replace(user->xlate, slots, nr_slots);\n'),
     ('set: what is kept is not counted', 'table:_unchanged_stretches_are_kept',
-     'memory->regions[i].stretch = stretch_get(old->stretch);',
-     'memory->regions[i].stretch = old->stretch;'),
+     'region->stretch = xlate_stretch_get(same->stretch);',
+     'region->stretch = same->stretch;'),
     ('set: a failure unpins what is in force', 'table:_failures_change_nothing',
-     '	if (!err)\n		swap(user->memory, *memory);', '	swap(user->memory, *memory);'),
+     '	if (!err)\n		swap(user->map, *map);', '	swap(user->map, *map);'),
     ('set: user memory touched under the mutex', 'stall:_userfaultfd_stops_nobody_else',
-     '	err = memory_keep(user, memory) ?: memory_pin(memory, in_pieces) ?:\n',
-     '	err = memory_keep(user, memory);\n	mutex_lock(&user->update);\n'
-     '	err = err ?: memory_pin(memory, in_pieces);\n	mutex_unlock(&user->update);\n'
-     '	err = err ?:\n'),
+     '	err = keep(user, map) ?: xlate_map_pin(map, in_pieces) ?: publish(user, &map);\n',
+     '	err = keep(user, map);\n	mutex_lock(&user->update);\n'
+     '	err = err ?: xlate_map_pin(map, in_pieces);\n	mutex_unlock(&user->update);\n'
+     '	err = err ?: publish(user, &map);\n'),
     ('set: cannot be killed while another waits', 'table:_killed_while',
      '	if (mutex_lock_killable(&user->update))\n		return -EINTR;\n',
      '	mutex_lock(&user->update);\n'),

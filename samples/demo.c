@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A caller of virtio_mem_xlate, to copy from: memory.c registers and updates the
- * memory, queue.c is what a device does with a queue, watch.c keeps the score.
+ * An example of a caller of virtio_mem_xlate: memory.c registers and updates the
+ * memory, queue.c translates a virtqueue, watch.c counts the results.
  *
- * The machine that it is loaded on plays both parts.  Its own unmodified virtio
- * drivers are the guest, and this looks over the shoulder of the devices.  Load
- * while the queues are quiet, make traffic, unload, and read the log:
+ * The machine has both roles: its own unmodified virtio drivers are the guest, and the
+ * demo reads the virtqueues beside the real devices.  Load it while the virtqueues are
+ * idle, make traffic, unload it, and read the log:
  *
  *	insmod virtio_mem_xlate_demo.ko update=1 ram=$(sed -n \
  *		's/^\(.*\)-\(.*\) : System RAM/0x\1,0x\2/p' /proc/iomem | paste -sd,)
  *
- * Boot with no_hash_pointers to be shown kernel addresses.
+ * Boot with no_hash_pointers to see kernel addresses.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -25,11 +25,11 @@
 
 static bool update;
 module_param(update, bool, 0444);
-MODULE_PARM_DESC(update, "update the table all the time");
+MODULE_PARM_DESC(update, "update the table continuously");
 
 static char *hostile;
 module_param(hostile, charp, 0444);
-MODULE_PARM_DESC(hostile, "file of ranges to try, one a line: start len access # comment");
+MODULE_PARM_DESC(hostile, "file of ranges to translate, one a line: start len access # comment");
 
 static void hostile_try(const char *line)
 {
@@ -67,7 +67,7 @@ static int hostile_file(const char *path)
 	return len < 0 ? len : 0;
 }
 
-/* In this order: no reader is left when the memory goes. */
+/* In this order: the last reader ends before the memory is unregistered. */
 static void demo_end(void)
 {
 	memory_updates_stop();

@@ -7,7 +7,7 @@
 
 #include <virtio_mem_xlate.h>
 
-/* memory.c: the table of memslots */
+/* memory.c: the table of slots */
 extern struct virtio_mem_xlate *xlate;
 int memory_register(void);
 void memory_unregister(void);
@@ -17,23 +17,23 @@ bool memory_updates_show(void);
 u64 memory_marker(const struct virtio_mem_xlate_view *view, unsigned int n);
 const char *memory_slot_name(u64 table, u64 gpa, char *buf, size_t size);
 
-/* queue.c: what a device does with a queue */
+/* queue.c: the device's work on a virtqueue */
 
-/* A queue, where its driver put it. */
+/* A virtqueue: the guest addresses of its rings. */
 struct queue {
 	struct virtio_device *vdev;	/* for its byte order */
 	u64 desc, avail, used;
 	unsigned int num;
 };
 
-/* The same while a view is held. */
+/* Kernel addresses of the rings, valid while the view is held. */
 struct rings {
 	const struct vring_desc *desc;
 	const struct vring_avail *avail;
 	const struct vring_used *used;
 };
 
-/* A descriptor, fetched, and its translation. */
+/* A copy of a descriptor, and its translation. */
 struct descriptor {
 	u64 gpa;
 	u32 len;
@@ -51,7 +51,7 @@ int rings_translate(const struct queue *q, const struct virtio_mem_xlate_view *v
 unsigned int chain_translate(const struct queue *q, const struct virtio_mem_xlate_view *view,
 			     const struct rings *rings, u16 head, struct descriptor *chain);
 
-/* watch.c: the live queues of this machine, one thread each */
+/* watch.c: the active virtqueues of this machine, one thread each */
 int watch_start(void);
 void watch_stop(void);
 bool watch_show(void);

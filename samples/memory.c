@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The table of memslots: made, put in force, updated under the readers' feet,
- * taken away.  This machine's RAM is the guest's memory.
+ * The table of slots: registers it, updates it concurrently with readers, unregisters
+ * it.  The RAM of this machine is the guest's memory.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -21,11 +21,12 @@ MODULE_PARM_DESC(ram, "first and last byte of each range of System RAM in /proc/
 struct virtio_mem_xlate *xlate;
 
 /*
- * Two tables cut the same RAM in different places.  Far above RAM each has two
- * markers, which lead to a word: the table's number while it is in force, else 0.
+ * Two tables divide the same RAM into slots of different sizes.  Far above RAM each
+ * table has two slots of 8 bytes, the markers.  A marker translates to the table's
+ * @word: its number while the table is the current one, else 0.
  */
 static struct memory {
-	u64 cut;
+	u64 cut;	/* size of a slot */
 	u64 word;
 	struct virtio_mem_xlate_slot *slots;
 	unsigned int nr;
@@ -69,9 +70,9 @@ static int memory_init(struct memory *m)
 	return 0;
 }
 
-static void memory_word(struct memory *m, bool in_force)
+static void memory_word(struct memory *m, bool current_table)
 {
-	WRITE_ONCE(m->word, in_force ? m - memories + 1 : 0);
+	WRITE_ONCE(m->word, current_table ? m - memories + 1 : 0);
 }
 
 int memory_register(void)
@@ -90,7 +91,7 @@ int memory_register(void)
 	return 0;
 }
 
-/* All readers must be gone, or hold a reference of their own. */
+/* Each reader has ended, or holds a reference of its own. */
 void memory_unregister(void)
 {
 	if (xlate)
@@ -115,7 +116,7 @@ static int update_all_the_time(void *unused)
 		    virtio_mem_xlate_add(xlate, &third, 1) ||
 		    virtio_mem_xlate_remove(xlate, third.gpa, third.size))
 			bad_updates++;
-		/* No view of the other table is left: its memory is ours again. */
+		/* All views of the other table have been released: it may change. */
 		memory_word(&memories[!now], false);
 		updates += 3;
 		cond_resched();
@@ -145,7 +146,7 @@ bool memory_updates_show(void)
 	return !bad_updates && (updates || !updater);
 }
 
-/* What marker @n leads to: a table's number, or 0 if it has been taken away. */
+/* The word at marker @n: the number of the view's table, or 0 if the table has no marker. */
 u64 memory_marker(const struct virtio_mem_xlate_view *view, unsigned int n)
 {
 	struct virtio_driver_range driver;

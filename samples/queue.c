@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a device has to do with its queue, up to the data: translate the rings,
- * fetch each descriptor once, translate it, follow the chain.  Nothing that the
- * driver writes leads out of a table or round for ever.
+ * The device's work on a virtqueue, except the data: translate the rings, fetch each
+ * descriptor once, translate it, follow the chain.  No chain of the driver leads to
+ * an access outside of a descriptor table, or to an endless loop.
  */
 #include <linux/errno.h>
 #include <linux/io.h>
@@ -11,7 +11,7 @@
 
 #include "demo.h"
 
-/* Only a demo knows what the answer should be: leave this out of your copy. */
+/* The demo knows the right address.  Leave this check out of your copy. */
 static int kva_check(struct virtio_device_range device, u64 gpa)
 {
 	if (!virtio_device_range_len(device))
@@ -19,7 +19,7 @@ static int kva_check(struct virtio_device_range device, u64 gpa)
 	return virtio_device_range_get(device) == phys_to_virt(gpa) ? 0 : -EBADE;
 }
 
-/* For what must be had in one piece, as whatever a type is laid over. */
+/* Translates a range that must be contiguous, such as a ring. */
 int range_translate(const struct virtio_mem_xlate_view *view, u64 gpa, u64 len,
 		    unsigned int access, struct virtio_device_range *device)
 {
@@ -40,12 +40,12 @@ int rings_translate(const struct queue *q, const struct virtio_mem_xlate_view *v
 			      VIRTIO_MEM_XLATE_READ, &desc) ?:
 	      range_translate(view, q->avail, struct_size(rings->avail, ring, q->num),
 			      VIRTIO_MEM_XLATE_READ, &avail) ?:
-	      /* A device only writes it; we also read what the device wrote. */
+	      /* A device only writes the used ring.  The demo also reads it. */
 	      range_translate(view, q->used, struct_size(rings->used, ring, q->num),
 			      VIRTIO_MEM_XLATE_RW, &used);
 	if (err)
 		return err;
-	/* The lengths were those of the whole rings, so their entries are in bounds. */
+	/* The ranges are the whole rings, so all their entries are in bounds. */
 	rings->desc = virtio_device_range_array(desc, struct vring_desc, q->num);
 	rings->avail = virtio_device_range_ptr(avail, struct vring_avail);
 	rings->used = virtio_device_range_ptr(used, struct vring_used);
@@ -53,7 +53,7 @@ int rings_translate(const struct queue *q, const struct virtio_mem_xlate_view *v
 	return rings->desc && rings->avail && rings->used ? 0 : -EINVAL;
 }
 
-/* Data may be had in several pieces; a back end would put each into an iovec. */
+/* A buffer may have several pieces: a back end puts each into an iovec. */
 static int desc_translate(const struct virtio_mem_xlate_view *view, struct descriptor *d)
 {
 	struct virtio_driver_range driver;
@@ -75,7 +75,7 @@ static int desc_translate(const struct virtio_mem_xlate_view *view, struct descr
 	return ret ?: gpa == d->gpa + d->len ? 0 : -EBADE;
 }
 
-/* The driver may be writing to @from: what is checked is the copy. */
+/* The driver may change @from at any time: only the copy is checked and used. */
 static struct descriptor desc_fetch(struct virtio_device *vdev, const struct vring_desc *from)
 {
 	struct descriptor d = {
@@ -90,8 +90,8 @@ static struct descriptor desc_fetch(struct virtio_device *vdev, const struct vri
 }
 
 /*
- * Fills @chain, which has room for @q->num + 1, and returns how many there are.
- * The last one has an err if the chain is broken there.
+ * Fills @chain, an array of @q->num + 1 descriptors, and returns their number.  The
+ * err of the last one tells whether the chain is broken there.
  */
 unsigned int chain_translate(const struct queue *q, const struct virtio_mem_xlate_view *view,
 			     const struct rings *rings, u16 head, struct descriptor *chain)
@@ -128,7 +128,7 @@ unsigned int chain_translate(const struct queue *q, const struct virtio_mem_xlat
 			return n + 1;
 		}
 	}
-	/* No such descriptor, or more than there can be. */
+	/* A descriptor out of bounds, or more descriptors than the queue has. */
 	d->err = -ERANGE;
 	return min(n, q->num) + 1;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How not to do it: a caller that never unregisters.  See what virtio_mem_xlate
- * says when it is unloaded:
+ * A caller with a bug: it never unregisters.  virtio_mem_xlate reports this when it is
+ * unloaded:
  *
  *	insmod virtio_mem_xlate_forget.ko
  *	rmmod virtio_mem_xlate_forget

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Finds the live virtqueues of this machine and watches each like a device that
- * is only allowed to look.  What a device knows, which chains it has completed,
- * must be read off the used ring here, and may change under our eyes: a chain
- * that was completed meanwhile proves nothing and is counted as raced.
+ * Finds the active virtqueues of this machine, and translates their chains without
+ * serving them.  The real device completes chains at any time; only the used ring
+ * shows which.  A chain that it completes during its translation proves nothing: the
+ * driver may have reused its descriptors.  Such a chain is counted as raced.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -20,7 +20,7 @@
 
 static unsigned int rows = 8;
 module_param(rows, uint, 0444);
-MODULE_PARM_DESC(rows, "how many descriptors of each queue to show; all are counted");
+MODULE_PARM_DESC(rows, "number of descriptors of each queue to print; all are counted");
 
 struct count {
 	unsigned long views, mixtures, posted, looked, lost;
@@ -32,7 +32,7 @@ struct watch {
 	struct queue q;
 	char name[48];
 	struct task_struct *task;
-	/* Heads that the device has, and those of them that we have looked at. */
+	/* Bits of the heads in the device's hands, and of those already translated. */
 	unsigned long *posted, *looked;
 	u16 next_avail, next_used;
 	bool lost;
@@ -63,19 +63,19 @@ static u32 used_head(const struct watch *w, const struct rings *rings, u16 i)
 	return virtio32_to_cpu(w->q.vdev, READ_ONCE(rings->used->ring[i % w->q.num].id));
 }
 
-/* Brings w->posted up to date.  False if more has happened than the rings still tell. */
+/* Updates w->posted.  False if the rings have wrapped since the last call. */
 static bool catch_up(struct watch *w, const struct rings *rings)
 {
 	u16 used, avail;
 	u32 head;
 
 	used = used_idx(w, rings);
-	smp_rmb();	/* used before avail: all that is completed was posted */
+	smp_rmb();	/* used before avail: a completed chain was published before */
 	avail = avail_idx(w, rings);
 	smp_rmb();	/* the indices before the entries */
 
 	if (w->lost || !w->count.views) {
-		/* Start where nothing is posted; at first also where all is in order. */
+		/* Start over, at a moment when no chain is posted; at first at any moment. */
 		if (w->lost && used != avail)
 			return false;
 		w->count.lost += w->lost;
@@ -91,7 +91,7 @@ static bool catch_up(struct watch *w, const struct rings *rings)
 		head = avail_head(w, rings, w->next_avail);
 		if (head >= w->q.num)
 			return false;
-		/* Change, not set: a head may come and go several times in one go. */
+		/* Toggle: since the last call a head may be posted and completed repeatedly. */
 		__change_bit(head, w->posted);
 		__clear_bit(head, w->looked);
 		w->count.posted++;
@@ -102,7 +102,7 @@ static bool catch_up(struct watch *w, const struct rings *rings)
 			return false;
 		__change_bit(head, w->posted);
 	}
-	/* They differ if an entry was overwritten before we read it. */
+	/* The numbers differ if an entry was overwritten before it was read. */
 	w->lost = bitmap_weight(w->posted, w->q.num) != (u16)(avail - used);
 	return !w->lost;
 }
@@ -113,8 +113,8 @@ static bool completed(const struct watch *w, const struct rings *rings, u16 head
 	u16 used, i;
 
 	/*
-	 * The descriptors before the index: if the driver has put something else
-	 * into descriptors that it got back, the index tells that it got them.
+	 * The descriptors before the index: the driver reuses a descriptor only after the
+	 * index has moved past its chain.
 	 */
 	smp_rmb();
 	used = used_idx(w, rings);
@@ -181,7 +181,7 @@ static void chain_look(struct watch *w, const struct virtio_mem_xlate_view *view
 	}
 }
 
-/* What a back end does when it has been kicked: one view for the whole batch. */
+/* As a back end after a kick: one view for all chains. */
 static void queue_look(struct watch *w)
 {
 	CLASS(virtio_mem_xlate_view, view)(xlate);
@@ -200,7 +200,7 @@ static void queue_look(struct watch *w)
 			if (!__test_and_set_bit(head, w->looked))
 				chain_look(w, &view, &rings, head, table);
 	}
-	/* A view may be held over a sleep; updates wait that long. */
+	/* A view may be held over a sleep.  Updates wait for its release. */
 	if (w->count.views++ % 16 == 0)
 		usleep_range(20, 50);
 
@@ -210,7 +210,7 @@ static void queue_look(struct watch *w)
 
 static int watch_thread(void *data)
 {
-	/* A device is not short of time because the driver's machine is busy. */
+	/* A real device runs beside the processors of its driver: do not wait for them. */
 	sched_set_fifo_low(current);
 	while (!kthread_should_stop()) {
 		queue_look(data);
@@ -249,7 +249,7 @@ static int watch_device(struct device *dev, void *unused)
 	struct virtqueue *vq;
 	int err = 0;
 
-	device_lock(dev);	/* no driver comes or goes, so neither do the queues */
+	device_lock(dev);	/* keeps the driver bound, and so its virtqueues */
 	if (dev->driver && (virtio_has_feature(vdev, VIRTIO_F_RING_PACKED) ||
 			    virtio_has_feature(vdev, VIRTIO_F_ACCESS_PLATFORM))) {
 		pr_info("%s: left out, its queues are packed or use DMA addresses\n",
@@ -264,7 +264,7 @@ static int watch_device(struct device *dev, void *unused)
 
 static const struct virtio_device_id no_device[] = { {} };
 
-/* Matches nothing: it is here because a driver knows the bus. */
+/* Matches no device.  A registered driver has a pointer to the virtio bus. */
 static struct virtio_driver bus_finder = {
 	.driver.name = KBUILD_MODNAME,
 	.id_table = no_device,

@@ -17,6 +17,8 @@ install -d "$tmp/DEBIAN" "$tmp/usr/src/$PACKAGE_NAME-$PACKAGE_VERSION"
 install -m 644 -t "$tmp/usr/src/$PACKAGE_NAME-$PACKAGE_VERSION" \
 	"$TOP"/{Kbuild,Makefile,README,LICENSE,dkms.conf} "$TOP"/virtio_mem_xlate*.[ch]
 rm -f "$tmp/usr/src/"*/*.mod.c
+install -d "$tmp/usr/src/$PACKAGE_NAME-$PACKAGE_VERSION/user"
+install -m 644 -t "$tmp/usr/src/$PACKAGE_NAME-$PACKAGE_VERSION/user" "$TOP"/user/*.[ch]
 cat >"$tmp/DEBIAN/control" <<END
 Package: virtio-mem-xlate-dkms
 Version: $PACKAGE_VERSION

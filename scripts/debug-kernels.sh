@@ -17,7 +17,7 @@ updates against readers, by N, which is 100000, on
   B  2 processors (N) and 4 (N): KCSAN, strict, with weak memory
 
 and no report may be seen.  On A, also the tests of user memory, which must reach
-all of virtio_mem_xlate_user.c: `user' alone is that.  15 minutes on 2 idle cores,
+all of user/: `user' alone is that.  15 minutes on 2 idle cores,
 30 on a new machine.
 END
 }
@@ -66,7 +66,7 @@ END
 # races of its own: a report is ours if it names a function of ours, other than as
 # what a worker of the kernel was at.
 ours() {
-	nm --defined-only "$1"/drivers/virtio_mem_xlate/{,kunit/}*.o | awk '$2 ~ /[tT]/ { print $3 }' |
+	nm --defined-only "$1"/drivers/virtio_mem_xlate/{,user/,kunit/}*.o | awk '$2 ~ /[tT]/ { print $3 }' |
 		awk 'NR == FNR { ours[$1]; next }
 			/^(\[[^]]*\] )?====/ { if (in_report && mine) printf "%s", report
 				in_report = mine = 0; report = ""; next }
@@ -129,8 +129,9 @@ END
 # kernel has no memory to plug.
 user_memory() {
 	local build=$1 log=$2 tmp rc=0
-	local object=drivers/virtio_mem_xlate/virtio_mem_xlate_user
+	local objects=$build/drivers/virtio_mem_xlate/user names name
 
+	names=$(cd "$TOP/user" && printf '%s\n' *.c | sed 's/\.c$//')
 	tmp=$(mktemp -d)
 	user_test "$tmp/test"
 	files=("$tmp/test")
@@ -142,18 +143,20 @@ echo 64 >/proc/sys/vm/nr_hugepages
 rc=0
 /bin/test --quick --kasan contents refuse life limit stall table faults || rc=$?
 END
-		count_lines virtio_mem_xlate_user
+		for name in $names; do count_lines "$name"; done
 		echo 'exit $rc'
 	} | boot_debug "$build" "$log" 2 kunit.filter_glob=none secretmem.enable=1 || rc=1
 	files=()
-	grep -aE '^(not ok|skip) |^	[a-z]+\.c:|fault injection' "$log" || :
-	counted virtio_mem_xlate_user "$log" >"$tmp/user.gcda"
-	cp "$build/$object.gcno" "$tmp/user.gcno"
-	(cd "$tmp" && gcov -b -c -j -t user.gcda >user.json 2>/dev/null) &&
-		python3 "$TOP/proof/coverage.py" virtio_mem_xlate_user.c -- "$tmp/user.json" || rc=1
+	grep -aE '^not ok |^ok .* # SKIP|^# [a-z]+\.c:|fault injection' "$log" || :
+	for name in $names; do
+		counted "$name" "$log" >"$tmp/$name.gcda"
+		cp "$objects/$name.gcno" "$tmp"
+		(cd "$tmp" && gcov -b -c -j -t "$name.gcda" >"$name.json" 2>/dev/null) || rc=1
+	done
+	(cd "$TOP" && python3 proof/coverage.py user/*.c -- "$tmp"/*.json) || rc=1
 	rm -r "$tmp"
 	"$TOP/scripts/splat.sh" "$log" | head -n 15 && [ "${PIPESTATUS[0]}" = 0 ] || rc=1
-	! grep '^skip ' "$log" | grep -v 'movable memory' || rc=1
+	! grep '^ok .* # SKIP' "$log" | grep -v 'movable memory' || rc=1
 	return "$rc"
 }
 

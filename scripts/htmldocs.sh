@@ -10,12 +10,14 @@ out=$CACHE/htmldocs
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 warnings=$tmp/warnings
+files=("$TOP"/virtio_mem_xlate{,_user}.h "$TOP"/virtio_mem_xlate.c "$TOP"/user/*.[ch])
 
 {
 	printf '%s\n' virtio_mem_xlate ================ '' '.. contents::' '   :local:' ''
-	for part in '' _user; do
-		printf '%s\n' "virtio_mem_xlate$part.ko" ------------------------ ''
-		for file in "$TOP"/virtio_mem_xlate$part.{h,c}; do
+	for part in virtio_mem_xlate virtio_mem_xlate_user; do
+		printf '%s\n' "$part.ko" ------------------------ ''
+		for file in "${files[@]}"; do
+			[[ $file == "$TOP/$part".* || $part == *_user && $file == "$TOP"/user/* ]] || continue
 			perl "$source/scripts/kernel-doc" -rst -Wall "$file"
 		done
 	done
@@ -28,7 +30,7 @@ sphinx-build -q -C -b singlehtml -d "$tmp/doctrees" -D project=virtio_mem_xlate 
 # What is exported or inline has an entry.
 names=$(sed -nE 's/^EXPORT_SYMBOL_GPL\((.*)\);/\1/p; s/^static inline .*[ *](virtio_\w+)\(.*/\1/p
 	s/^#define (virtio_\w+)\(.*/\1/p; s/^struct (virtio_\w+) \{/\1/p' \
-	"$TOP"/virtio_mem_xlate{,_user}.[ch] | grep -vE '_(slow|table)$' | sort -u)
+	"${files[@]}" | grep -vE '_(slow|table)$' | sort -u)
 for name in $names; do
 	grep -q "id=\"c\.$name\"" "$out/index.html" || echo "$name has no entry" >>"$warnings"
 done

@@ -32,7 +32,7 @@ build() {
 	local dir
 
 	dir=$(mktemp -d)
-	(cd "$TOP" && cp -r Kbuild virtio_mem_xlate*.[ch] "$dir")
+	(cd "$TOP" && cp -r Kbuild virtio_mem_xlate*.[ch] user "$dir")
 	{
 		make -s -j"$JOBS" -C "$headers/usr/src/linux-headers-$1" M="$dir" W=1 \
 			modules 2>&1 || echo "make failed"

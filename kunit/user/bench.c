@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * In one piece by vmap(), or in pieces of the direct map: what each costs.
+ * The costs of one piece of vmap(), and of pieces of the direct map.
  *
- * Address space is what /proc/vmallocinfo has.  Page tables are reckoned, 8 bytes
- * for each 4 KiB of it: the kernel keeps those of areas that are gone, so that
- * counting finds them once or not at all.  Tables are reckoned, too: 16 bytes a
- * piece here, 32 a slot in the core, and its index as table_max_words() has it.
+ * Address space is measured in /proc/vmallocinfo.  Page tables are computed, as 8 bytes
+ * for each 4 KiB of address space: the kernel keeps the page tables of freed areas, so
+ * they cannot be measured again.  Tables are computed as well: 16 bytes for a piece, 32
+ * for a slot of the core, and the size of the index as in table_max_words().
  */
 #include "test.h"
 
@@ -46,7 +46,7 @@ static void bench(const char *name, char *mem, size_t size, unsigned int flags)
 	with = counters();
 	with.area_bytes -= before.area_bytes;
 	reads.id = id;
-	/* The first time is for the caches. */
+	/* The first call fills the caches. */
 	ioctl(dev, TEST_BENCH, &reads);
 	CHECK_EQ(ioctl(dev, TEST_BENCH, &reads), 0);
 	undo_ns = now_ns();
@@ -71,12 +71,12 @@ static void bench_both(const char *name, char *mem, size_t size)
 	munmap(mem, size);
 }
 
-/* The reads of TEST_BENCH, but by this program's own addresses. */
+/* The reads of TEST_BENCH, by this program's own addresses. */
 static void bench_reads(const char *name, const char *mem, size_t size)
 {
 	__u64 reads = size / 64, count = 10000000, random = 1, sum = 0, start_ns = 0, i;
 
-	/* The first half is for the caches. */
+	/* The first half fills the caches. */
 	for (i = 0; i < 2 * count; i++) {
 		const __u64 *words;
 		int j;
@@ -88,16 +88,15 @@ static void bench_reads(const char *name, const char *mem, size_t size)
 		for (j = 0; j < 8; j++)
 			sum += READ_ONCE(words[j]);
 	}
-	/* That of bytes that are all 1: so that they are read. */
+	/* All bytes are 1.  The check keeps the compiler from removing the reads. */
 	if (sum != 2 * count * 8 * 0x0101010101010101ULL)
 		FAIL("read %llx", (unsigned long long)sum);
 	tell("native, %s: %.1f ns a read", name, (now_ns() - start_ns) / (double)count);
 }
 
 /*
- * QEMU's software TLB has 4 KiB entries only, whatever the guest maps.  What
- * hardware makes of 4 KiB pages, as vmap() has them, against 2 MiB pages is seen
- * here, on the machine itself, by the program's own mappings.
+ * The software TLB of QEMU has only 4 KiB entries.  So 4 KiB pages, as of vmap(), and 2
+ * MiB pages are compared on the machine itself, by mappings of this program.
  */
 void bench_native(void)
 {

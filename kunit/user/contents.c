@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The bytes: what the process has is what the device sees, and the other way round. */
+/* The device and the process see the same bytes. */
 #include "test.h"
 
 #define SIZE	(8 * HUGE)	/* 16 MiB */
@@ -9,7 +9,7 @@ static size_t size_here(void)
 	return uml || quick ? SIZE / 8 : SIZE;
 }
 
-/* Page by page both ways, and not a byte more. */
+/* Compares each page after a write on either side, and the first byte after the end. */
 static void check_contents(char *mem, size_t size, unsigned int flags)
 {
 	char *page = malloc(PAGE);
@@ -101,7 +101,7 @@ struct kvm_create_guest_memfd {
 #define GUEST_MEMFD_FLAG_INIT_SHARED	0x2ULL
 #endif
 
-/* Memory of KVM that a guest and the process share.  Skips the test if there is none. */
+/* KVM memory that a guest and the process share.  Skips the test where KVM has none. */
 static int new_guest_memfd(size_t size)
 {
 	struct kvm_create_guest_memfd req = {
@@ -161,7 +161,7 @@ static void contents_hugetlb(void)
 	close(fd);
 }
 
-/* Pieces of huge pages are in the direct map; what is between them is mapped. */
+/* Huge pages are pieces of the direct map; pages between them are mapped by vmap(). */
 static void contents_pieces(void)
 {
 	struct test_pin req = { .access = RW, .flags = TEST_PIECES | TEST_TRANSLATE };
@@ -189,7 +189,7 @@ static void contents_pieces(void)
 	madvise(mem + SIZE - HUGE, HUGE, MADV_NOHUGEPAGE);
 	madvise(mem + 3 * HUGE, HUGE, MADV_DONTNEED);
 	madvise(mem + 3 * HUGE, HUGE, MADV_NOHUGEPAGE);
-	/* Not in the order of their addresses, or they may be neighbours. */
+	/* Touched in descending order, so that they are not physically contiguous. */
 	for (size_t at = SIZE; at; at -= PAGE)
 		mem[at - PAGE] = 1;
 	fill(mem, SIZE, 5);
@@ -209,7 +209,7 @@ static void contents_pieces(void)
 	CHECK_EQ(undo(id), 0);
 }
 
-/* Read-only memory can be pinned to be read, and the kernel cannot write it, either. */
+/* Read-only memory can be pinned for reading; the kernel cannot write to it. */
 static void contents_read_only(void)
 {
 	size_t size = 64 * PAGE;
@@ -234,13 +234,13 @@ static void contents_read_only(void)
 		CHECK_EQ(undo(id), 0);
 	}
 
-	/* A single page has a direct map, which is writable. */
+	/* Also a single page is not mapped by the direct map, which is writable. */
 	id = pin(mem, 1, READ, TEST_PIECES);
 	if (!uml)
 		CHECK_EQ(ioctl(dev, TEST_POKE, id), -1);
 	CHECK_EQ(undo(id), 0);
 
-	/* The same test sees that what may be written can be. */
+	/* The same check with writable memory. */
 	mprotect(mem, size, PROT_READ | PROT_WRITE);
 	id = pin(mem, size, RW, 0);
 	if (!uml) {
@@ -249,7 +249,7 @@ static void contents_read_only(void)
 	}
 	CHECK_EQ(undo(id), 0);
 
-	/* The zero page: read, it is nobody's; pinned, it is ours. */
+	/* The read maps the zero page; the pin must get a page of the process. */
 	mem = map_anon(size);
 	CHECK_EQ(mem[PAGE], 0);
 	id = pin(mem, size, READ, TEST_TRANSLATE);
@@ -259,7 +259,7 @@ static void contents_read_only(void)
 	CHECK_EQ(byte, 'u');
 	CHECK_EQ(undo(id), 0);
 
-	/* The same behind memory that is shared, where no copy must be made. */
+	/* The same after shared memory, of which no copy must be made. */
 	mem = map(size, PROT_READ, MAP_SHARED, new_memfd(size, 0));
 	mmap(mem + 2 * PAGE, size - 2 * PAGE, PROT_READ | PROT_WRITE,
 	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
@@ -298,7 +298,7 @@ static __u64 pfn_of(const void *mem)
 
 #define KPF_DIRTY	4
 
-/* -1: cannot say. */
+/* Returns 1, 0, or -1 if unknown. */
 static int is_dirty(void *mem)
 {
 	int fd = open("/proc/kpageflags", O_RDONLY), dirty = -1;
@@ -310,7 +310,7 @@ static int is_dirty(void *mem)
 	return dirty;
 }
 
-/* The process only read the page, or wrote it in another life: the pin makes it dirty. */
+/* Unpinning marks pages dirty after a pin for writing, and only then. */
 static void contents_dirty(void)
 {
 	size_t size = 64 * PAGE, at;
@@ -346,7 +346,7 @@ static void contents_dirty(void)
 	}
 }
 
-/* The last zone of this name: its first page and how many it spans. */
+/* The last zone of this name: its first page, and its number of pages. */
 static bool find_zone(const char *name, long *first, long *pages)
 {
 	char line[256], zone[16] = "";
@@ -373,7 +373,7 @@ static bool set_block(unsigned int block, const char *state)
 	return write_file(path, state);
 }
 
-/* What is pinned for long is moved out of where everything must be movable. */
+/* FOLL_LONGTERM moves pages out of movable memory. */
 static void contents_movable(void)
 {
 	long first = 0, pages = 0, before = 0, after = 0;
@@ -382,7 +382,7 @@ static void contents_movable(void)
 	char *mem;
 	int id;
 
-	/* A block that the kernel has nothing of its own in. */
+	/* A memory block without pages of the kernel, which cannot go offline. */
 	for (block = 0; block < 64 && !set_block(block, "offline"); block++)
 		;
 	if (block == 64 || !set_block(block, "online_movable"))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Lets a program test virtio_mem_xlate_user with its own memory.  For tests only:
- * it trusts its caller not to undo what another thread uses.
+ * Lets a program test virtio_mem_xlate_user with its own memory.  For tests only: the
+ * caller must not undo an id in use by another thread.
  */
 #include <linux/delay.h>
 #include <linux/err.h>
@@ -22,7 +22,7 @@
 #include "../../virtio_mem_xlate_user.h"
 #include "device.h"
 
-/* What an id stands for: a stretch or a table. */
+/* The object of an id: a stretch or a table. */
 struct item {
 	struct virtio_mem_xlate_user_stretch *stretch;
 	struct virtio_mem_xlate_user *user;
@@ -152,16 +152,23 @@ static int create(struct xarray *items, unsigned int flags)
 
 static int set(struct item *item, const struct test_set *set)
 {
+	struct kvm_userspace_memory_region __user *from = u64_to_user_ptr(set->kvm);
 	struct kvm_userspace_memory_region *regions;
-	int err;
+	unsigned int i;
+	int err = -EINVAL;
 
 	if (set->vhost)
 		return virtio_mem_xlate_user_set_vhost(item->user, u64_to_user_ptr(set->vhost));
-	regions = vmemdup_user(u64_to_user_ptr(set->kvm),
-			       array_size(set->nr_kvm, sizeof(*regions)));
-	if (IS_ERR(regions))
-		return PTR_ERR(regions);
+	regions = kvmalloc_array(set->nr_kvm, sizeof(*regions), GFP_KERNEL);
+	if (!regions)
+		return -ENOMEM;
+	for (i = 0; i < set->nr_kvm; i++) {
+		if (copy_from_user(&regions[i], &from[i], sizeof(*from)))
+			goto out_free;
+		cond_resched();
+	}
 	err = virtio_mem_xlate_user_set_kvm(item->user, regions, set->nr_kvm);
+out_free:
 	kvfree(regions);
 	return err;
 }
@@ -234,13 +241,13 @@ static int bench(struct item *item, struct test_bench *bench)
 	return err;
 }
 
-/* Writes a byte by the kernel's mapping: -EFAULT if that is read-only. */
+/* Writes a byte by the kernel's mapping; -EFAULT if the mapping is read-only. */
 static int poke(struct item *item)
 {
 	char *kva = virtio_mem_xlate_user_kva(item->stretch);
 	char byte = 'p';
 
-	/* User-mode Linux would die of it. */
+	/* User-mode Linux cannot handle this fault. */
 	if (IS_ENABLED(CONFIG_UML))
 		return -EOPNOTSUPP;
 	pagefault_disable();
@@ -351,7 +358,7 @@ static int test_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* A page as if of a file, which must stay open, for whoever judges it by its mapping. */
+/* A page with the mapping of a file, which must stay open. */
 struct test_page {
 	struct page *page;
 	struct address_space mapping;
@@ -401,7 +408,7 @@ static int test_mmap(struct file *file, struct vm_area_struct *vma)
 	int err;
 
 	if (vma->vm_pgoff == TEST_MMAP_SLOW) {
-		/* Until the process is killed, and longer: the others are to go before. */
+		/* 200 ms longer, so that the process's other threads end first. */
 		schedule_timeout_killable(10 * HZ);
 		msleep(200);
 		return -ENODEV;

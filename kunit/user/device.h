@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the test module's /dev/virtio_mem_xlate_user_test can be asked for. */
+/* The ioctls and mappings of the test module's /dev/virtio_mem_xlate_user_test. */
 #ifndef _VIRTIO_MEM_XLATE_USER_TEST_H
 #define _VIRTIO_MEM_XLATE_USER_TEST_H
 
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-/* A stretch, to be translated from guest address 0 on if TEST_TRANSLATE. */
+/* Pins a stretch.  TEST_TRANSLATE also registers it, at guest address 0. */
 struct test_pin {
 	__u64 uaddr;
 	__u64 size;
@@ -14,14 +14,14 @@ struct test_pin {
 	__u32 flags;
 #define TEST_PIECES	1
 #define TEST_TRANSLATE	2
-#define TEST_KTHREAD	4	/* by a kernel thread, which has no memory */
+#define TEST_KTHREAD	4	/* pin in a kernel thread, which has no user memory */
 	__u32 id;	/* out */
 	__u32 nr_slots;	/* out */
 	__u64 kva;	/* out */
 	__u64 pin_ns;	/* out */
 };
 
-/* A table: its memory from an array of KVM's regions, or if there are none from vhost's. */
+/* Sets a table: from @nr_kvm regions of KVM at @kvm, or from struct vhost_memory at @vhost. */
 struct test_set {
 	__u32 id;
 	__u32 nr_kvm;
@@ -54,7 +54,7 @@ struct test_bench {
 	__u64 ns;	/* out */
 };
 
-/* Where a table has an address of the process. */
+/* The guest address of the process's byte at @uaddr. */
 struct test_gpa {
 	__u32 id;
 	__u32 pad;
@@ -70,13 +70,13 @@ struct test_gpa {
 #define TEST_HOLD		_IOW('X', 6, struct test_hold)
 #define TEST_BENCH		_IOWR('X', 7, struct test_bench)
 #define TEST_POKE		_IO('X', 8)	/* argument: an id; writes to the first byte */
-#define TEST_UNPIN_ATOMIC	_IO('X', 9)	/* argument: an id; what must not be done */
+#define TEST_UNPIN_ATOMIC	_IO('X', 9)	/* argument: an id; a planted bug */
 #define TEST_GPA		_IOWR('X', 10, struct test_gpa)
 
-/* What mmap() of it gives, by the offset in pages: one page, or nothing. */
-#define TEST_MMAP_SLOW		0	/* the lock until killed, and an error */
-#define TEST_MMAP_OF_NONE	1	/* of no file */
-#define TEST_MMAP_PFN		2	/* as device memory: mapped by its number only */
-#define TEST_MMAP_OF(fd)	(3 + (fd))	/* as a page cache might have it */
+/* mmap() maps one page; the offset in pages tells which. */
+#define TEST_MMAP_SLOW		0	/* holds the mmap lock until killed, then fails */
+#define TEST_MMAP_OF_NONE	1	/* a page of no file */
+#define TEST_MMAP_PFN		2	/* as device memory: VM_PFNMAP */
+#define TEST_MMAP_OF(fd)	(3 + (fd))	/* a page as in the page cache of @fd */
 
 #endif /* _VIRTIO_MEM_XLATE_USER_TEST_H */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Every allocation fails once, where the kernel has fault injection. */
+/* Each allocation of a call fails once, by fault injection. */
 #include "test.h"
 
 #define SIZE	(600 * PAGE)
@@ -13,7 +13,7 @@ static union {
 	char room[sizeof(struct vhost_memory) + 2 * sizeof(struct vhost_memory_region)];
 } vhost_memory;
 
-/* Returns an id to be undone, 0, or -errno. */
+/* Each operation returns an id to undo, 0, or -errno. */
 static int do_pin(void)
 {
 	return pin(mem, SIZE, RW, 0);
@@ -29,7 +29,7 @@ static int do_pin_read(void)
 	return pin(mem, SIZE, READ, TEST_PIECES);
 }
 
-/* To be read, huge pages are mapped, each on its own with what is small between them. */
+/* For reading, each huge page and the small pages between two are pieces of vmap(). */
 static int do_pin_several(void)
 {
 	return pin(huge, 3 * HUGE, READ, TEST_PIECES);
@@ -58,7 +58,7 @@ static int do_set_vhost(void)
 	return ioctl(dev, TEST_SET, &req) ? -errno : 0;
 }
 
-/* Huge and small pages by turns; or NULL, where none are huge. */
+/* Huge and small pages in turn, or NULL without huge pages. */
 static char *map_some_huge(void)
 {
 	int fd, small;
@@ -77,8 +77,8 @@ static char *map_some_huge(void)
 }
 
 /*
- * Fails the first allocation of @op, then the second, until there is none left
- * to fail.  Before each, and after one that failed, the table is what it was.
+ * Calls @op again and again, and fails its first allocation, then its second, to the
+ * last.  After each failed call the table and the counters are as before.
  */
 static void fail_each(const char *name, int (*op)(void))
 {
@@ -95,7 +95,7 @@ static void fail_each(const char *name, int (*op)(void))
 			break;
 		ret = op();
 		memset(text, 0, sizeof(text));
-		/* "0": it happened.  Else it did not, and is called off. */
+		/* "0": an allocation has failed.  Else there were fewer; cancel. */
 		CHECK(pread(fd, text, sizeof(text) - 1, 0) > 0);
 		pwrite(fd, "0", 1, 0);
 		if (ret < 0) {
@@ -121,12 +121,12 @@ static void fault_all(void)
 {
 	if (access("/proc/self/fail-nth", W_OK))
 		skip("no fault injection");
-	/* Unless told, it spares most allocations. */
+	/* By default, most allocations do not fail. */
 	if (!write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") ||
 	    !write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N") ||
 	    !write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N") ||
 	    !write_file("/sys/kernel/debug/fail_page_alloc/min-order", "0") ||
-	    /* A stack for each would look like a bug's. */
+	    /* No stack traces: splat.sh would take them for a bug's. */
 	    !write_file("/sys/kernel/debug/failslab/verbose", "0") ||
 	    !write_file("/sys/kernel/debug/fail_page_alloc/verbose", "0"))
 		skip("no settings of fault injection");

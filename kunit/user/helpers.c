@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the tests are written in: memory, the device, counters, children. */
+/* Helpers of the tests: memory, the device, counters, child processes. */
 #include <linux/userfaultfd.h>
 
 #include "test.h"
@@ -47,7 +47,7 @@ bool write_file(const char *path, const char *text)
 	return done;
 }
 
-/* Areas that our modules made; of what is built in, only vmap()'s callers have a telling name. */
+/* Areas of our modules, or, where these are built in, of the functions that call vmap(). */
 static void count_areas(struct counters *c)
 {
 	char line[512];
@@ -67,8 +67,8 @@ static void count_areas(struct counters *c)
 }
 
 /*
- * Processors sum up what they counted only now and then, or when root asks for
- * it; counters_server() does, for those who are root no more.
+ * Each processor adds its counts to the sums only from time to time, or when root
+ * writes to stat_refresh.  counters_server() does so for tests that are no longer root.
  */
 static int refresh_fds[2];
 
@@ -120,8 +120,8 @@ struct counters counters(void)
 }
 
 /*
- * The kernel sums up and frees some of it a little later.  A single object does
- * not show in the slab's pages: the tests that look for such leaks repeat.
+ * The kernel updates some counters and frees some memory a little later.  The slab
+ * counter is in pages and does not show one object: tests for leaks repeat a call.
  */
 void check_counters(struct counters before, const char *file, int line)
 {

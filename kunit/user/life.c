@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Whatever the process does to its memory or itself, what is pinned stays, until it is unpinned. */
+/* Pinned memory stays pinned when the process unmaps it, forks, exits or calls exec. */
 #include "test.h"
 
 #define SIZE	(64 * PAGE)
@@ -22,7 +22,7 @@ static struct pinned pinned_memory(unsigned int flags)
 	return p;
 }
 
-/* The device still has the bytes, can write them, and lets them go. */
+/* The device can still read and write the memory. */
 static void check_alive(struct pinned p, unsigned int seed)
 {
 	char *other = malloc(SIZE);
@@ -47,7 +47,7 @@ static void life_munmap(void)
 
 	munmap(p.mem, SIZE);
 	check_alive(p, 1);
-	/* Other memory at the same address is none of the device's. */
+	/* The device does not see new memory at the same address. */
 	again = mmap(p.mem, SIZE, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	fill(again, SIZE, 2);
@@ -107,11 +107,11 @@ static void child_writes(void *arg)
 	if (!is_filled(p->mem, SIZE, 1))
 		_exit(1);
 	fill(p->mem, SIZE, 3);
-	/* It is nothing of the child's that is pinned. */
+	/* No memory of the child is pinned. */
 	_exit(counters().vm_pin != 0);
 }
 
-/* Parent and device go on to share the memory; the child has a copy. */
+/* The parent and the device still share the memory; the child has a copy. */
 static void life_fork(void)
 {
 	unsigned int flags;
@@ -148,7 +148,7 @@ static void child_pins(void *arg)
 	char c;
 
 	WRITE_ONCE(s->id, pinned_memory(0).id);
-	/* Until it is told to go, or killed. */
+	/* Until the parent closes the pipe or kills this process. */
 	close(s->pipe[1]);
 	CHECK_EQ(read(s->pipe[0], &c, 1), 0);
 }
@@ -168,7 +168,7 @@ static void check_outlives(bool kill_it)
 	CHECK_EQ(finish(pid), kill_it ? SIGKILL : 0);
 	close(s->pipe[0]);
 
-	/* It is the parent, who has the device open, too, that unpins. */
+	/* The parent has the same file open, and unpins. */
 	CHECK_EQ(counters().pinned - p.before.pinned, SIZE / PAGE);
 	p.id = s->id;
 	check_alive(p, 1);
@@ -191,7 +191,7 @@ static void child_leaves(void *arg)
 	dev = open("/dev/virtio_mem_xlate_user_test", O_RDWR);
 	pinned_memory(0);
 	pinned_memory(TEST_PIECES);
-	/* Closed by exit, when the memory is gone. */
+	/* exit() closes the device after it has freed the memory. */
 }
 
 static void life_exit_closes(void)
@@ -216,7 +216,7 @@ static void life_exec(void)
 	FAIL("exec");
 }
 
-/* What the old program pinned is still there, charged to what the new one is not. */
+/* The memory of the old program is still pinned; the new program is not charged. */
 int life_after_exec(int fd, int id)
 {
 	struct pinned p = { .id = id };

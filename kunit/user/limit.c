@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* RLIMIT_MEMLOCK, as a user who may lock LIMIT pages, and what thousands of pins leave behind. */
+/* RLIMIT_MEMLOCK, for a user with a limit of LIMIT pages; and leaks of thousands of pins. */
 #include "test.h"
 
 #define LIMIT	64UL
 
 static char *mem;	/* of LIMIT + 2 pages */
 
-/* All of the limit is free, not a page less. */
+/* Exactly LIMIT pages can be pinned. */
 static void check_free(void)
 {
 	int id = pin(mem, LIMIT * PAGE, RW, 0);
@@ -31,7 +31,7 @@ static void limit_exact(void)
 	for (flags = 0; flags <= TEST_PIECES; flags++) {
 		CHECK_EQ(pin(mem, (LIMIT + 1) * PAGE, RW, flags), -ENOMEM);
 		CHECK_EQ(pin(mem, (LIMIT + 1) * PAGE, READ, flags), -ENOMEM);
-		/* What counts is the pages touched, not the bytes. */
+		/* The charge is by pages, not by bytes. */
 		CHECK_EQ(pin(mem + 1, LIMIT * PAGE, RW, flags), -ENOMEM);
 		CHECK_EQ(pin(mem, LIMIT * PAGE + 1, RW, flags), -ENOMEM);
 		CHECK_EQ(counters().vm_pin, 0);
@@ -53,7 +53,7 @@ static void limit_exact(void)
 		check_free();
 	}
 
-	/* What fails is given back. */
+	/* A failed call gives its charge back. */
 	munmap(mem + 10 * PAGE, PAGE);
 	CHECK_EQ(pin(mem, LIMIT * PAGE, RW, 0), -EFAULT);
 	mem = map_anon(LIMIT * PAGE);
@@ -63,7 +63,7 @@ static void limit_exact(void)
 static void child_is_limited(void *arg)
 {
 	(void)arg;
-	/* The user's limit, not this process's. */
+	/* The limit is one for all processes of the user. */
 	CHECK_EQ(pin(mem, 1, RW, 0), -ENOMEM);
 	CHECK_EQ(counters().vm_pin, 0);
 }
@@ -84,7 +84,7 @@ static void limit_processes(void)
 	CHECK_EQ(undo(*id), 0);
 	check_free();
 
-	/* A process that is gone is still charged, until another unpins. */
+	/* The charge of a process outlives it, until another process unpins. */
 	CHECK_EQ(finish(start(child_exits, id)), 0);
 	CHECK(*id > 0);
 	CHECK_EQ(pin(mem, 1, RW, 0), -ENOMEM);
@@ -100,7 +100,7 @@ static void child_of_another_user(void *arg)
 	check_free();
 }
 
-/* It is given back to whom it was charged, whoever gives it back. */
+/* An unpin by another user gives the charge back to the first. */
 static void limit_other_user(void)
 {
 	struct rlimit limit = { LIMIT * PAGE, LIMIT * PAGE };
@@ -128,12 +128,12 @@ static void limit_other_user(void)
 	}
 	waitpid(pid, &status, 0);
 	CHECK_EQ(status, 0);
-	/* The last one is left to whoever closes the device: all ids above. */
+	/* The child above left a stretch behind: undo all ids. */
 	for (id = 1; id < 100; id++)
 		undo(id);
 }
 
-/* Root is asked for no limit, and leaves the user's alone. */
+/* Root is not limited, and its pins are not charged to the user. */
 static void limit_exempt(void)
 {
 	struct rlimit limit = { LIMIT * PAGE, LIMIT * PAGE };
@@ -145,7 +145,7 @@ static void limit_exempt(void)
 	CHECK(id > 0);
 	CHECK_EQ(counters().vm_pin, (LIMIT + 2) * PAGE >> 10);
 
-	/* Unpinned when it is exempt no more: nothing was charged, nothing is given back. */
+	/* Unpinned without CAP_IPC_LOCK: nothing was charged, so nothing is given back. */
 	become_user(LIMIT);
 	check_free();
 	CHECK_EQ(undo(id), 0);
@@ -169,7 +169,7 @@ static void *racer(void *arg)
 	return NULL;
 }
 
-/* Two threads want all of the limit at once: one gets it, never both, never none. */
+/* Two threads pin LIMIT pages at once: exactly one succeeds. */
 static void limit_race(void)
 {
 	pthread_t threads[2];
@@ -204,7 +204,7 @@ static void limit_race(void)
 	check_free();
 }
 
-/* Half of them fail, at the last page. */
+/* Every second pin fails, at its last page. */
 static void many_pairs(void)
 {
 	unsigned int i, pairs = 100000, failed = 0;
@@ -216,7 +216,7 @@ static void many_pairs(void)
 	bad = map_anon(4 * PAGE);
 	munmap(bad + 3 * PAGE, PAGE);
 	for (i = 0; i < pairs + 1000; i++) {
-		/* The first thousand warm the caches up. */
+		/* The first thousand fill the caches. */
 		if (i == 1000) {
 			undo(pin(mem, 4 * PAGE, RW, TEST_TRANSLATE));
 			before = counters();
@@ -234,8 +234,8 @@ static void many_pairs(void)
 	tell("%u pairs: %ld pages pinned, slab %+ld KiB", pairs,
 	     after.acquired - before.acquired, after.slab - before.slab);
 	/*
-	 * 32 bytes for each that fails, or for each that does not, would be 1.5 MiB.
-	 * Of areas that are not purged yet there may be 300 KiB.
+	 * A leak of 32 bytes in each failed pin, or in each good pin, would be 1.5 MiB.
+	 * vmalloc areas that are not purged yet may be 300 KiB.
 	 */
 	CHECK(after.slab - before.slab < 1024);
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Tests of virtio_mem_xlate_user by the memory of this program, as root, with
- * the three modules loaded.
+ * the three modules loaded.  Prints KTAP.
  *
  *	test [--quick] [--uml | --kasan | --canary] [NAME...]
  *	test --native
  *
- * Each test runs in a process of its own.  It passes if nothing that it checks
- * fails and afterwards everything is as it was: pins, kernel mappings, slab.
- * --native is no test: see bench_native().
+ * Each test runs in a process of its own.  A test passes if all its checks hold and
+ * it leaves no pin, kernel mapping or slab memory behind.  --native is a benchmark:
+ * see bench_native().
  */
 #include "test.h"
 
@@ -18,15 +18,18 @@ int dev;
 #define SKIPPED	77
 
 #define TIME_LIMIT	300	/* seconds, for a test */
-#define SLAB_LIMIT	2048	/* KiB that a test may leave, of caches that fill up */
+#define SLAB_LIMIT	2048	/* KiB that a test may leave in the slab's caches */
+
+/* Why the test is skipped.  Shared: the test's process writes it, its parent prints it. */
+static char *skip_reason;
+#define MAX_REASON	128
 
 void check(bool cond, const char *file, int line, const char *text)
 {
 	if (cond)
 		return;
 	failed = true;
-	printf("\t%s:%d: %s\n", strrchr(file, '/') ? strrchr(file, '/') + 1 : file, line, text);
-	fflush(stdout);
+	tell("%s:%d: %s", strrchr(file, '/') ? strrchr(file, '/') + 1 : file, line, text);
 }
 
 void check_eq(long got, long want, const char *file, int line, const char *what)
@@ -39,16 +42,15 @@ void check_eq(long got, long want, const char *file, int line, const char *what)
 
 void skip(const char *why)
 {
-	printf("\tskipped: %s\n", why);
-	fflush(stdout);
+	snprintf(skip_reason, MAX_REASON, "%s", why);
 	_exit(failed ? 1 : SKIPPED);
 }
 
-static int run_test(const struct test *test)
+/* Runs test @number; returns whether it failed. */
+static bool run_test(const struct test *test, unsigned int number)
 {
 	struct counters before = counters(), after;
 	__u64 start_ns = now_ns();
-	const char *verdict = "ok     ";
 	int status;
 	pid_t pid;
 
@@ -64,23 +66,25 @@ static int run_test(const struct test *test)
 	waitpid(pid, &status, 0);
 	check_counters(before, test->name, 0);
 	after = counters();
-	/* Under KASAN what is freed stays for a while. */
+	/* KASAN keeps freed memory for a while. */
 	if (!uml && !kasan && after.slab - before.slab > SLAB_LIMIT)
 		FAIL("left: %ld KiB of slab", after.slab - before.slab);
 	if (WIFSIGNALED(status))
-		printf("\tkilled by signal %d\n", WTERMSIG(status));
-	if (!failed && WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
-		verdict = "skip   ";
-	else if (failed || status)
-		verdict = "not ok ";
-	printf("%s %s (%ld ms, %ld pins, slab %+ld KiB)\n", verdict, test->name,
-	       (long)(now_ns() - start_ns) / 1000000, after.acquired - before.acquired,
-	       after.slab - before.slab);
+		tell("killed by signal %d", WTERMSIG(status));
+	if (!failed && WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
+		printf("ok %u %s # SKIP %s\n", number, test->name, skip_reason);
+		fflush(stdout);
+		return false;
+	}
+	failed |= status != 0;
+	printf("%s %u %s # %ld ms, %ld pins, slab %+ld KiB\n", failed ? "not ok" : "ok", number,
+	       test->name, (long)(now_ns() - start_ns) / 1000000,
+	       after.acquired - before.acquired, after.slab - before.slab);
 	fflush(stdout);
-	return verdict[0] == 'n';
+	return failed;
 }
 
-/* Names are given with _ for a space. */
+/* Does @name begin with @with?  A _ in @with stands for a space. */
 static bool begins(const char *name, const char *with)
 {
 	while (*with && (*name == *with || (*name == ' ' && *with == '_'))) {
@@ -90,28 +94,41 @@ static bool begins(const char *name, const char *with)
 	return !*with;
 }
 
-static int run_tests(const struct test *test, int argc, char **argv)
+/* Do the arguments @names select @test?  No arguments select all tests. */
+static bool is_selected(const struct test *test, char *const *names)
 {
-	int i, bad = 0;
+	char *const *name;
 
-	for (; test->name; test++) {
-		for (i = 0; i < argc && !begins(test->name, argv[i]); i++)
-			;
-		if (!argc || i < argc)
-			bad += run_test(test);
-	}
-	return bad;
+	for (name = names; *name && !begins(test->name, *name); name++)
+		;
+	return !*names || *name;
+}
+
+/* Runs the tests that @names select; returns whether one failed. */
+static bool run_tests(char *const *names)
+{
+	static const struct test *const suites[] = {
+		contents_tests, refuse_tests, life_tests, limit_tests, stall_tests,
+		table_tests, fault_tests, bench_tests,
+	};
+	unsigned int i, nr = 0, number = 0;
+	const struct test *test;
+	bool bad = false;
+
+	for (i = 0; i < ARRAY_SIZE(suites); i++)
+		for (test = suites[i]; test->name; test++)
+			nr += is_selected(test, names);
+	printf("KTAP version 1\n1..%u\n", nr);
+	for (i = 0; i < ARRAY_SIZE(suites); i++)
+		for (test = suites[i]; test->name; test++)
+			if (is_selected(test, names))
+				bad |= run_test(test, ++number);
+	return bad || !nr;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct test *const all[] = {
-		contents_tests, refuse_tests, life_tests, limit_tests, stall_tests,
-		table_tests, fault_tests, bench_tests,
-	};
 	bool canary = false;
-	unsigned int i;
-	int bad = 0;
 
 	for (argc--, argv++; argc && argv[0][0] == '-'; argc--, argv++) {
 		if (!strcmp(argv[0], "--quick"))
@@ -135,10 +152,9 @@ int main(int argc, char **argv)
 		perror("/dev/virtio_mem_xlate_user_test");
 		return 2;
 	}
-	/* What a debug kernel must report. */
+	/* A debug kernel must report this. */
 	if (canary)
 		return ioctl(dev, TEST_UNPIN_ATOMIC, pin(map_anon(PAGE), PAGE, RW, 0)) != 0;
-	for (i = 0; i < ARRAY_SIZE(all); i++)
-		bad += run_tests(all[i], argc, argv);
-	return bad != 0;
+	skip_reason = map(MAX_REASON, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	return run_tests(argv);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What must not be pinned is refused, and then nothing is. */
+/* Memory that must not be pinned gives an error, and nothing is pinned. */
 #include "test.h"
 
 static void check_refused(void *mem, __u64 size, unsigned int access, int err)
@@ -24,21 +24,21 @@ static void refuse_arguments(void)
 	check_refused(mem, PAGE, 7, -EINVAL);
 	CHECK_EQ(ioctl(dev, TEST_CREATE, 2), -1);
 	CHECK_EQ(errno, EINVAL);
-	/* A kernel thread has no memory. */
+	/* A kernel thread has no user memory. */
 	CHECK_EQ(pin(mem, PAGE, RW, TEST_KTHREAD), -EINVAL);
 }
 
 static void refuse_addresses(void)
 {
 	static const __u64 bad[][2] = {
-		{ 0, PAGE },				/* nothing there */
+		{ 0, PAGE },				/* no mapping */
 		{ 0xffff888000000000, PAGE },		/* the direct map */
 		{ 0xffffffff81000000, PAGE },		/* the kernel's text */
 		{ 0xffffffffff600000, PAGE },		/* vsyscall */
-		{ 0x800000000000, PAGE },		/* above user memory: no address at all */
+		{ 0x800000000000, PAGE },		/* above user memory: not canonical */
 		{ 0x7fffffffe000, PAGE },		/* above the stack */
-		{ 0x7ffffffff000, 2 * PAGE },		/* out of user memory */
-		{ -PAGE, PAGE }, { -PAGE, PAGE - 1 },	/* wrapping: just, just not, by far */
+		{ 0x7ffffffff000, 2 * PAGE },		/* leaves user memory */
+		{ -PAGE, PAGE }, { -PAGE, PAGE - 1 },	/* wraps, or nearly */
 		{ -PAGE, 2 * PAGE }, { 1, -1 }, { -1, 1 }, { -1, -1 }, { PAGE, -PAGE },
 	};
 	unsigned int i;
@@ -49,8 +49,8 @@ static void refuse_addresses(void)
 		check_refused((void *)bad[i][0], bad[i][1], RW, -EFAULT);
 	}
 	/*
-	 * Sizes that lose their upper bits in an int, in pages and in bytes.  So low that
-	 * all of it would be user memory, but in user-mode Linux.
+	 * Sizes that lose upper bits in an int, in pages or in bytes.  At such a low address
+	 * the whole range is user memory, except in user-mode Linux.
 	 */
 	mem = uml ? map_anon(PAGE) :
 		    mmap((void *)(1UL << 28), PAGE, PROT_READ | PROT_WRITE,
@@ -60,7 +60,7 @@ static void refuse_addresses(void)
 		check_refused(mem, (1UL << i) + PAGE, READ, uml ? -EFAULT : -ENOMEM);
 }
 
-/* One page is missing; what had been pinned before it is released. */
+/* One page is missing: the pages before it are unpinned again. */
 static void refuse_holes(void)
 {
 	static const size_t size = 1200 * PAGE;	/* more than two batches */
@@ -88,7 +88,7 @@ static void refuse_holes(void)
 	CHECK(undo(pin(mem, 3 * PAGE, RW, 0)) == 0);
 }
 
-/* More than there can be: an error at once, not a warning, not an endless loop. */
+/* More pages than the machine has: an error at once, without a warning. */
 static void refuse_huge(void)
 {
 	static const __u64 sizes[] = { 1UL << 44, (1UL << 44) + 5, 1UL << 43, 1UL << 41 };
@@ -142,7 +142,7 @@ static void refuse_secretmem(void)
 		skip("no secretmem");
 	mem = map(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
 	check_refused(mem, PAGE, RW, -EFAULT);
-	/* Also when it is there, so that the fast path finds it. */
+	/* Also after it has been touched, when the fast path of gup finds it. */
 	mem[0] = 's';
 	mem[PAGE] = 's';
 	check_refused(mem, PAGE, RW, -EFAULT);
@@ -150,7 +150,7 @@ static void refuse_secretmem(void)
 	CHECK_EQ(mem[0], 's');
 }
 
-/* /file is on a filesystem that writes back. */
+/* /disk/file is on a filesystem with writeback. */
 static void refuse_shared_file(void)
 {
 	char *page = malloc(PAGE), *mem;
@@ -168,7 +168,7 @@ static void refuse_shared_file(void)
 	check_refused(mem, 16 * PAGE, RW, -EFAULT);
 	check_refused(mem + 15 * PAGE, 1, WRITE, -EFAULT);
 
-	/* To be read, or copied on write, it will do. */
+	/* For reading, or in a private mapping, it can be pinned. */
 	id = pin(mem, 16 * PAGE, READ, TEST_TRANSLATE);
 	CHECK(id > 0);
 	CHECK_EQ(copy_from(id, PAGE, page, 1), 0);
@@ -183,7 +183,7 @@ static void refuse_shared_file(void)
 	CHECK_EQ(pread(fd, page, 1, PAGE), 1);
 	CHECK_EQ(page[0], 'g');
 	CHECK_EQ(undo(id), 0);
-	/* Copied and not: a stretch over a mix. */
+	/* A stretch with both copied pages and pages of the file. */
 	mem = map(16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd);
 	mem[3 * PAGE] = 'm';
 	CHECK_EQ(undo(pin(mem, 16 * PAGE, READ, 0)), 0);
@@ -191,8 +191,8 @@ static void refuse_shared_file(void)
 }
 
 /*
- * What the mapping lets pass, the page may not: one of a file, which its filesystem is
- * not told of.  A device's has a mapping in a filesystem that says it is shmem.
+ * The check is of the page, not of the VMA: the VMA is that of the test device, and the
+ * page is one of a file.  A device node is on devtmpfs, which is shmem, but is no regular file.
  */
 static void refuse_pages(void)
 {

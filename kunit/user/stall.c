@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Page faults that take long, or for ever. */
+/* Page faults that wait for long, or for ever. */
 #include "test.h"
 
 #define SIZE	(16 * PAGE)
@@ -28,7 +28,7 @@ static void *set_in_thread(void *arg)
 	return NULL;
 }
 
-/* A table whose second region nobody resolves yet. */
+/* Sets a table in a thread.  Its second region waits for userfaultfd. */
 static void *stall_a_set(struct setter *setter, char *there, char *missing, int uffd)
 {
 	void *fault = NULL;
@@ -49,7 +49,7 @@ static void resolve_all(int uffd, char *mem, char *contents)
 		userfault_resolve(uffd, mem + at, contents + at);
 }
 
-/* Stalled, it keeps nobody from anything: not from translation, nor from setting any table. */
+/* While a call waits for a page fault, translation works, and other calls can set tables. */
 static void stall_userfault(void)
 {
 	char *there = map_anon(SIZE), *missing = map_anon(SIZE), *contents = map_anon(SIZE);
@@ -74,7 +74,7 @@ static void stall_userfault(void)
 	id = pin(there, SIZE, RW, 0);
 	CHECK(id > 0);
 	CHECK_EQ(undo(id), 0);
-	/* The same table, too: whoever finishes last wins. */
+	/* Also the same table: the last call to finish wins. */
 	CHECK_EQ(set_kvm(setter.id, &other, 1), 0);
 	CHECK(guest_is_filled(setter.id, GPA, SIZE, 1));
 	CHECK_EQ(copy_from(setter.id, 0, contents, 1), -EFAULT);
@@ -108,7 +108,7 @@ static void child_stalls(void *arg)
 	pthread_join(setter.thread, NULL);
 }
 
-/* Stalled for ever, it can be killed, and the old table is in force. */
+/* A call that waits for ever can be killed; the old table stays the current one. */
 static void stall_killed(void)
 {
 	struct stalled *stalled = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
@@ -151,7 +151,7 @@ static void child_pins_while_mapping(void *arg)
 	pthread_t thread;
 
 	fill(mem, SIZE, 1);
-	/* Here, or the page fault would wait for the lock. */
+	/* Touch *arg before the thread holds the mmap lock: a page fault needs that lock. */
 	WRITE_ONCE(*(bool *)arg, false);
 	dev = open("/dev/virtio_mem_xlate_user_test", O_RDWR);
 	pthread_create(&thread, NULL, map_slowly, NULL);
@@ -160,7 +160,7 @@ static void child_pins_while_mapping(void *arg)
 	pin(mem, SIZE, READ, 0);
 }
 
-/* Killed while another thread changes what memory there is. */
+/* Killed while another thread holds the mmap lock. */
 static void stall_map(void)
 {
 	bool *begun = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
@@ -196,7 +196,7 @@ static void child_pins_much(void *arg)
 	__u64 start_ns;
 	int id;
 
-	/* So that what it pins before it is killed goes with it. */
+	/* Its own file, which its exit closes: that unpins. */
 	dev = open("/dev/virtio_mem_xlate_user_test", O_RDWR);
 	if (much->touched)
 		memset(mem, 1, big());
@@ -208,7 +208,7 @@ static void child_pins_much(void *arg)
 	CHECK_EQ(undo(id), 0);
 }
 
-/* Kills a child when it has pinned a part.  Returns the pages that it pinned in all. */
+/* Kills a child after it has pinned a part.  Returns the number of pages that it pinned. */
 static long kill_in_the_middle(struct much *much)
 {
 	long before = counters().acquired, pages = big() / PAGE;
@@ -227,7 +227,7 @@ static long kill_in_the_middle(struct much *much)
 	return counters().acquired - before;
 }
 
-/* Killed when a part is pinned, the process is gone, and the rest never was. */
+/* A process killed in the middle of a pin exits, and the rest is not pinned. */
 static void kill_big(struct much *much)
 {
 	long pages = big() / PAGE, pinned = pages;
@@ -239,7 +239,7 @@ static void kill_big(struct much *much)
 	CHECK_COUNTERS(before);
 	pin_ns = much->pin_ns;
 	CHECK(pin_ns);
-	/* It may be done before we see that it has begun. */
+	/* The child may finish before the parent sees a part pinned: try again. */
 	for (tries = 0; tries < 20 && pinned > pages * 3 / 4; tries++) {
 		pinned = kill_in_the_middle(much);
 		CHECK_COUNTERS(before);
@@ -256,7 +256,7 @@ static void stall_big(void)
 	struct much *much = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
 	unsigned int i;
 
-	/* On one processor we hardly see what is quickly done before it is. */
+	/* On one processor the parent does not run before a fast pin is done. */
 	for (i = 0; i < (uml ? 2 : 4); i++) {
 		much->flags = i % 2 ? TEST_PIECES : 0;
 		much->touched = i / 2;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A VMM's whole table. */
+/* The table of a VMM's memory. */
 #include "test.h"
 
 #define SIZE	(16 * PAGE)
@@ -61,7 +61,7 @@ static void table_vhost(void)
 	req.vhost = 8;
 	CHECK_EQ(ioctl(dev, TEST_SET, &req), -1);
 	CHECK_EQ(errno, EFAULT);
-	/* The table itself ends where memory does. */
+	/* struct vhost_memory ends at an unmapped page. */
 	mem = map_anon(2 * PAGE);
 	munmap(mem + PAGE, PAGE);
 	req.vhost = (uintptr_t)mem + PAGE - sizeof(struct vhost_memory);
@@ -76,7 +76,7 @@ static void table_vhost(void)
 	CHECK_EQ(undo(req.id), 0);
 }
 
-/* -1: nowhere. */
+/* Returns -1 if no region has this byte. */
 static __u64 gpa_of(int id, const void *mem)
 {
 	struct test_gpa req = { .id = id, .uaddr = (uintptr_t)mem, .gpa = -2 };
@@ -87,7 +87,7 @@ static __u64 gpa_of(int id, const void *mem)
 	return -1;
 }
 
-/* The guest's address of what the process has: by the table in force, to the byte. */
+/* The guest address of each byte of the process, by the current table. */
 static void table_gpa(void)
 {
 	char *a = map_anon(3 * SIZE), *b = a + 2 * SIZE;
@@ -104,7 +104,7 @@ static void table_gpa(void)
 	CHECK_EQ(gpa_of(id, b + SIZE), -1);
 	CHECK_EQ(gpa_of(id, (void *)-1UL), -1);
 
-	/* A table that fails is not in force. */
+	/* A failed call leaves the old table. */
 	regions[0].guest_phys_addr = 7 * GIB;
 	regions[1].userspace_addr = PAGE;
 	CHECK_EQ(set_kvm(id, regions, 2), -EFAULT);
@@ -130,7 +130,7 @@ static void table_kvm_flags(void)
 	CHECK_EQ(copy_to(id, 0, &byte, 1), -EPERM);
 	CHECK_EQ(copy_to(id, SIZE, &byte, 1), 0);
 
-	/* No longer read-only is no longer the same. */
+	/* Without KVM_MEM_READONLY the region is a new one. */
 	regions[0].flags = 0;
 	CHECK_EQ(set_kvm(id, regions, 2), -EFAULT);
 	mprotect(mem, SIZE, PROT_READ | PROT_WRITE);
@@ -147,7 +147,7 @@ static void table_kvm_flags(void)
 	CHECK_EQ(undo(id), 0);
 }
 
-/* Pages pinned by a call that sets a table. */
+/* Sets a table; returns the number of pages that the call pinned. */
 static long pinned_by(int id, struct kvm_region *regions, unsigned int nr, int want)
 {
 	struct counters before = counters();
@@ -172,7 +172,7 @@ static void table_keeps(void)
 		CHECK_EQ(pinned_by(id, regions, 2, 0), 0);
 		CHECK_EQ(pinned_by(id, regions, 3, 0), PAGES);
 		CHECK_EQ(pinned_by(id, swapped, 3, 0), 0);
-		/* Elsewhere in the guest, and once more. */
+		/* At another guest address, then at two. */
 		regions[0].guest_phys_addr = 3 * GIB;
 		CHECK_EQ(pinned_by(id, regions, 3, 0), 0);
 		CHECK(guest_is_filled(id, 3 * GIB, SIZE, 1));
@@ -183,7 +183,7 @@ static void table_keeps(void)
 		CHECK(guest_is_filled(id, 0, SIZE, 1));
 		CHECK(guest_is_filled(id, GIB, SIZE, 1));
 		CHECK_EQ(counters().pinned - before.pinned, PAGES);
-		/* New at two addresses is pinned once. */
+		/* A new region at two guest addresses is pinned once. */
 		swapped[0] = region(0, b, SIZE);
 		swapped[1] = region(GIB, b, SIZE);
 		CHECK_EQ(pinned_by(id, swapped, 2, 0), PAGES);
@@ -196,7 +196,7 @@ static void table_keeps(void)
 		CHECK_EQ(counters().pinned - before.pinned, PAGES);
 		CHECK_EQ(counters().vm_pin - before.vm_pin, SIZE >> 10);
 
-		/* Kept is kept: what is now at its address is another page. */
+		/* A kept region has the old pages, also if the process has new ones. */
 		swapped[0] = region(0, c, SIZE);
 		CHECK_EQ(pinned_by(id, swapped, 1, 0), PAGES);
 		madvise(c, SIZE, MADV_DONTNEED);
@@ -227,7 +227,7 @@ static void child_sets(void *arg)
 	char *mem = ((struct sharer *)arg)->mem;
 	struct kvm_region regions[] = { region(0, mem, SIZE) };
 
-	/* The same address, but another process's memory. */
+	/* The same address in another process is other memory. */
 	fill(mem, SIZE, 5);
 	CHECK_EQ(pinned_by(id, regions, 1, 0), PAGES);
 	CHECK(guest_is_filled(id, 0, SIZE, 5));
@@ -250,7 +250,7 @@ static void table_of_another_process(void)
 	CHECK_COUNTERS(before);
 }
 
-/* Whatever fails, the old table is in force and every counter as it was. */
+/* After each kind of error the old table is the current one, and nothing is charged. */
 static void table_failures(void)
 {
 	char *a = filled_memory(1), *b = filled_memory(2), *holed = filled_memory(3);
@@ -276,7 +276,7 @@ static void table_failures(void)
 		CHECK_EQ(set_vhost(id, new, 4, 0), -EFAULT);
 		CHECK_COUNTERS(before);
 		new[i] = bad;
-		/* A byte shared: seen when all has been pinned. */
+		/* Two regions share a byte: an error after all regions are pinned. */
 		new[i].guest_phys_addr = new[(i + 1) % 4].guest_phys_addr + SIZE - 1;
 		CHECK_EQ(set_kvm(id, new, 4), -EEXIST);
 		CHECK_COUNTERS(before);
@@ -290,7 +290,7 @@ static void table_failures(void)
 		CHECK(guest_is_filled(id, GIB, SIZE, 2));
 		CHECK_EQ(copy_from(id, 2 * GIB, holed, 1), -EFAULT);
 	}
-	/* Old and new fit together, and then only the new is charged. */
+	/* The limit is enough for both tables; afterwards only the new one is charged. */
 	CHECK_EQ(set_kvm(id, new, 4), 0);
 	CHECK_EQ(counters().vm_pin, 4 * SIZE >> 10);
 	CHECK(guest_is_filled(id, 3 * GIB, SIZE, 5));
@@ -312,7 +312,7 @@ static void *hold_in_thread(void *arg)
 	return NULL;
 }
 
-/* Waits until the view is held; returns when that was. */
+/* Returns the time when the view was held. */
 static __u64 hold_view(struct holder *holder, int id, char *buf, unsigned int ms)
 {
 	int i;
@@ -344,8 +344,8 @@ static void *pinned_in_a_while(void *pinned)
 }
 
 /*
- * What is gone from the table is unpinned only when no view sees it: pages that are
- * free too early may well look as before, so they are counted while the view is held.
+ * A removed region is unpinned after the last view of its table.  The pinned pages are
+ * counted while the view is held, as the contents of freed pages may not change.
  */
 static void table_views(void)
 {
@@ -394,7 +394,7 @@ static void *set_in_thread(void *arg)
 	return NULL;
 }
 
-/* Sets a table; if it stalls, when it is told to go on. */
+/* Sets a table.  With @stalls, its page fault is resolved after @go is set. */
 static void child_is_stuck(void *arg)
 {
 	struct stuck *stuck = arg;
@@ -419,7 +419,7 @@ static void child_is_stuck(void *arg)
 	pthread_join(thread, NULL);
 }
 
-/* Killed while it waits for another call, which waits for a view; before it pins, or after. */
+/* A call waits for another call, which waits for a view; killed before or after its pins. */
 static void table_killed(void)
 {
 	char *mem = filled_memory(1), *other = filled_memory(2), *buf = map_anon(SIZE);
@@ -467,7 +467,7 @@ static void table_killed(void)
 	}
 }
 
-/* More regions, or pieces of them, than a table has slots. */
+/* More regions or pieces than slots in a table. */
 static void table_too_many(void)
 {
 	unsigned int nr = MAX_SLOTS + 1, i;
@@ -480,7 +480,7 @@ static void table_too_many(void)
 	CHECK_EQ(set_kvm(id, regions, nr), -ENOSPC);
 	if (read_number("/proc/meminfo", "HugePages_Free") < MAX)
 		goto out;
-	/* Allocated in one order, mapped in another: each is a piece. */
+	/* Allocated in one order, mapped in another: each huge page is a piece. */
 	fd = new_memfd(MAX * HUGE, MFD_HUGETLB);
 	mem = map(MAX * HUGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
 	for (i = 0; i < MAX; i++)
@@ -506,7 +506,74 @@ out:
 	CHECK_EQ(undo(id), 0);
 }
 
-/* Random tables, every other failing, against what they should be. */
+struct waiter {
+	bool over;
+	long longest_ms;
+};
+
+/* Wakes up every millisecond, ahead of all normal threads; measures the longest delay. */
+static void *wait_in_thread(void *arg)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	struct waiter *waiter = arg;
+	__u64 start_ns;
+	long ms;
+
+	CHECK_EQ(pthread_setschedparam(pthread_self(), SCHED_FIFO, &param), 0);
+	while (!READ_ONCE(waiter->over)) {
+		start_ns = now_ns();
+		usleep(1000);
+		ms = (now_ns() - start_ns) / 1000000;
+		if (ms > waiter->longest_ms)
+			waiter->longest_ms = ms;
+	}
+	return NULL;
+}
+
+/* Sets the table of @id twice.  Returns for how long a FIFO thread was kept waiting, in ms. */
+static long delay_of_sets(int id, struct kvm_region *regions, unsigned int nr)
+{
+	struct waiter waiter = {};
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, wait_in_thread, &waiter);
+	/* The second call finds each region in the table of the first. */
+	CHECK_EQ(set_kvm(id, regions, nr), 0);
+	CHECK_EQ(set_kvm(id, regions, nr), 0);
+	WRITE_ONCE(waiter.over, true);
+	pthread_join(thread, NULL);
+	return waiter.longest_ms;
+}
+
+/* The largest table takes seconds to set.  Other threads of the processor run meanwhile. */
+static void table_latency(void)
+{
+	struct kvm_region *regions = map_anon(MAX_SLOTS * sizeof(*regions));
+	char *mem = map_anon(PAGE);
+	long delay_ms = 1000;
+	unsigned int i, round;
+	cpu_set_t first;
+	int id;
+
+	if (uml)
+		skip("too little memory");
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	CHECK_EQ(sched_setaffinity(0, sizeof(first), &first), 0);
+	for (i = 0; i < MAX_SLOTS; i++)
+		regions[i] = region(i * PAGE, mem + i * 37 % 64, PAGE / 2);
+	id = create(0);
+	/* More than one round, as the host may take the virtual processor away. */
+	for (round = 0; round < 3 && delay_ms >= 500; round++) {
+		delay_ms = delay_of_sets(id, regions, MAX_SLOTS);
+		tell("%u regions: a FIFO thread waited for %ld ms at most", MAX_SLOTS, delay_ms);
+	}
+	CHECK(delay_ms < 500);
+	CHECK_EQ(gpa_of(id, mem + PAGE - 1), -1);
+	CHECK_EQ(undo(id), 0);
+}
+
+/* Random tables against a model; every second call must fail. */
 static void table_random(void)
 {
 	static char *mem[MAX];
@@ -588,7 +655,7 @@ static void *race_reader(void *arg)
 	return NULL;
 }
 
-/* Two set, one reads: never half of each. */
+/* Two threads set tables; a reader never sees half of each. */
 static void table_race(void)
 {
 	pthread_t setters[2], reader;
@@ -630,6 +697,7 @@ const struct test table_tests[] = {
 	{ "table: waits for views", table_views },
 	{ "table: killed while it waits for another", table_killed },
 	{ "table: too many regions or pieces", table_too_many },
+	{ "table: another thread runs under the largest", table_latency },
 	{ "table: random, against a model", table_random },
 	{ "table: two set, one reads", table_race },
 	{}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the parts of the test program share. */
+/* Shared by the parts of the test program. */
 #ifndef _USER_TEST_H
 #define _USER_TEST_H
 
@@ -39,13 +39,13 @@
 #define PAGE	4096UL
 #define HUGE	(2UL << 20)
 #define GIB	(512 * HUGE)
-/* What other threads and processes write. */
+/* For memory that other threads and processes write. */
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #define WRITE_ONCE(x, value)	__atomic_store_n(&(x), value, __ATOMIC_RELEASE)
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
-/* A part of the program, run in a process of its own, which must leave everything as it was. */
+/* Run in a process of its own; the end of a list has no name. */
 struct test {
 	const char *name;
 	void (*run)(void);
@@ -54,14 +54,14 @@ struct test {
 extern const struct test contents_tests[], refuse_tests[], life_tests[], limit_tests[],
 	stall_tests[], table_tests[], fault_tests[], bench_tests[];
 
-/* How it is run. */
+/* Options of the program. */
 extern bool quick;	/* fewer rounds */
 extern bool uml;	/* little memory, no huge pages, one processor */
 extern int dev;		/* the test module's device */
-extern bool failed;	/* something that was checked */
-/* What life_exec() becomes; returns the exit status. */
+extern bool failed;	/* a check of this process has failed */
+/* The program that life_exec() executes; returns its exit status. */
 int life_after_exec(int fd, int id);
-/* Needs no device, nor any of our modules. */
+/* A benchmark of the machine itself: needs none of the modules. */
 void bench_native(void);
 
 #define CHECK(cond)	check(cond, __FILE__, __LINE__, #cond)
@@ -74,29 +74,29 @@ void bench_native(void);
 } while (0)
 void check(bool cond, const char *file, int line, const char *text);
 void check_eq(long got, long want, const char *file, int line, const char *what);
-/* The test cannot be run here; ends its process. */
+/* Ends the test: it cannot run on this machine. */
 _Noreturn void skip(const char *why);
-/* A line for the log. */
+/* Prints a line of diagnostics. */
 #define tell(...) do {						\
-	printf("note    ");					\
+	printf("# ");						\
 	printf(__VA_ARGS__);					\
 	printf("\n");						\
 	fflush(stdout);						\
 } while (0)
 
-/* What must be as before. */
+/* A test leaves these as they were. */
 struct counters {
 	long pinned;		/* nr_foll_pin_acquired - nr_foll_pin_released */
-	long acquired;		/* nr_foll_pin_acquired, which only grows */
-	long areas;		/* in /proc/vmallocinfo, of our modules */
-	long area_bytes;	/* of address space in them */
+	long acquired;		/* nr_foll_pin_acquired: never decreases */
+	long areas;		/* vmalloc areas of our modules */
+	long area_bytes;	/* their address space */
 	long vm_pin, vm_lck;	/* KiB, of this process */
 	long slab;		/* KiB, unreclaimable */
 };
 
 struct counters counters(void);
-void counters_server(void);	/* call this first */
-/* Fails unless the counters are as in @before, at once or soon. */
+void counters_server(void);	/* starts the process that counters() needs */
+/* Fails unless the counters are as in @before, at the latest 3 s later. */
 #define CHECK_COUNTERS(before)	check_counters(before, __FILE__, __LINE__)
 void check_counters(struct counters before, const char *file, int line);
 
@@ -105,15 +105,15 @@ long read_number(const char *path, const char *key);
 bool write_file(const char *path, const char *text);
 __u64 random_u64(void);	/* of a fixed seed */
 
-/* Memory.  Each page has a pattern of its own that @seed changes. */
+/* Memory.  The pattern of fill() depends on the offset and on @seed. */
 void *map(size_t size, int prot, int flags, int fd);
-void *map_anon(size_t size);	/* small pages only */
-void *map_huge_anon(size_t size);	/* transparent huge pages, if there are any */
+void *map_anon(size_t size);	/* 4 KiB pages only */
+void *map_huge_anon(size_t size);	/* transparent huge pages, where the kernel has them */
 int new_memfd(size_t size, unsigned int flags);
 void fill(void *mem, size_t size, unsigned int seed);
 bool is_filled(const void *mem, size_t size, unsigned int seed);
 
-/* The device: 0 or an id, else -errno. */
+/* Calls of the device.  Return 0 or an id, else -errno. */
 int pin_on(int fd, struct test_pin *req);
 int pin(void *mem, __u64 size, unsigned int access, unsigned int flags);
 int undo(int id);
@@ -122,13 +122,13 @@ int set_kvm(int id, struct kvm_region *regions, unsigned int nr);
 int copy_on(int fd, int id, bool to_guest, __u64 gpa, void *buf, __u64 len);
 int copy_from(int id, __u64 gpa, void *buf, __u64 len);
 int copy_to(int id, __u64 gpa, void *buf, __u64 len);
-/* Does translation from @gpa on give what fill() put there? */
+/* Has the guest memory from @gpa on the pattern of fill()? */
 bool guest_is_filled(int id, __u64 gpa, size_t size, unsigned int seed);
 
-/* Runs @run in a child, returns its wait status. */
+/* Starts @run in a child process; finish() waits for it and returns its wait status. */
 pid_t start(void (*run)(void *arg), void *arg);
 int finish(pid_t pid);
-/* Becomes a user without CAP_IPC_LOCK who may lock @pages pages. */
+/* Becomes a user without CAP_IPC_LOCK and with a limit of @pages locked pages. */
 void become_user(unsigned long pages);
 
 int userfaultfd_for(void *mem, size_t size);

@@ -6,10 +6,10 @@
  *	exec 8<>/dev/virtio_mem_xlate_cable
  *	qemu-system-x86_64 -netdev tap,id=net,script=no,vhost=on,vhostfd=8 ...
  *
- * QEMU takes from the tap what offloads to offer; no frame goes there.  Offer both
- * ends the same, since vhost does not learn what a guest took.
+ * QEMU asks the tap for its offloads; the tap gets no frame.  Offer the same offloads
+ * at both ends: vhost's ABI does not tell which of them a guest has accepted.
  *
- * This file is the ABI; ring.c is a virtqueue; lane.c moves the frames.
+ * abi.c has the ioctls, ring.c the virtqueue, lane.c moves the frames.
  */
 #include <linux/file.h>
 #include <linux/miscdevice.h>
@@ -36,18 +36,18 @@ enum { RX, TX, NR_QUEUES };
 struct end {
 	struct mutex lock;	/* serialises ioctls; taken before a lane's */
 	struct cable *cable;
-	struct virtio_mem_xlate_user *memory;	/* NULL: nobody is here */
+	struct virtio_mem_xlate_user *memory;	/* NULL: the end is not open */
 	unsigned long nr_updates;
 };
 
 struct cable {
 	struct list_head list;
-	struct kthread_worker *worker;	/* one: what goes one way is mostly answered */
+	struct kthread_worker *worker;	/* of both lanes: most traffic has answers */
 	struct end ends[2];
 	struct lane lanes[2];
 };
 
-/* Guards the list, and who is at which end. */
+/* Guards the list, and the @memory of each end. */
 static DEFINE_MUTEX(cables_lock);
 static LIST_HEAD(cables);
 
@@ -61,7 +61,7 @@ static struct queue *end_queue(struct end *end, unsigned int index)
 	return index == TX ? &end_lane(end, TX)->tx : &end_lane(end, RX)->rx;
 }
 
-/* Called as KVM leaves the guest, with interrupts off. */
+/* Context: a write to the eventfd, such as by KVM, with interrupts off. */
 static int kick_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 {
 	if (key_to_poll(key) & EPOLLIN)
@@ -127,12 +127,12 @@ static long set_features(struct end *end, u64 features)
 	return 0;
 }
 
-/* What follows, to queue_ioctl(), is under the lane's lock. */
+/* The functions from here to queue_ioctl() run under the lane's lock. */
 static long set_addr(struct end *end, struct queue *q, const struct vhost_vring_addr *addr)
 {
 	if (addr->flags)	/* logging */
 		return -EOPNOTSUPP;
-	/* QEMU names the rings by its own addresses; the table goes by the guest's. */
+	/* The ioctl has QEMU's addresses of the rings; translation needs the guest's. */
 	return virtio_mem_xlate_user_gpa(end->memory, addr->desc_user_addr, &q->desc_gpa) ?:
 	       virtio_mem_xlate_user_gpa(end->memory, addr->avail_user_addr, &q->avail_gpa) ?:
 	       virtio_mem_xlate_user_gpa(end->memory, addr->used_user_addr, &q->used_gpa);
@@ -150,7 +150,7 @@ static long set_eventfd(struct eventfd_ctx **ctx, int fd)
 	return 0;
 }
 
-/* Whatever the back end is, tap or not, it is not used. */
+/* The file @fd, a tap, is not used: only starts or stops the queue. */
 static long set_backend(struct end *end, struct queue *q, int fd)
 {
 	if (fd == VHOST_FILE_UNBIND) {
@@ -224,7 +224,7 @@ static long vring_ioctl(struct end *end, unsigned int cmd, void __user *argp)
 		return err;
 	if (cmd == VHOST_GET_VRING_BASE)
 		return copy_to_user(argp, &arg.state, sizeof(arg.state)) ? -EFAULT : 0;
-	/* There may be something for the lane to do now. */
+	/* The queue may have chains already. */
 	lane_kick(lane);
 	return 0;
 }
@@ -241,7 +241,7 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return put_user(FEATURES, (u64 __user *)argp);
 	case VHOST_SET_FEATURES:
 		return get_user(features, (u64 __user *)argp) ?: set_features(end, features);
-	case VHOST_SET_OWNER:	/* Whoever sets the table is. */
+	case VHOST_SET_OWNER:	/* No effect: the process that sets the table is the owner. */
 		return 0;
 	case VHOST_SET_MEM_TABLE:
 		return set_mem_table(end, argp);
@@ -258,7 +258,7 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return -ENOTTY;
 }
 
-/* An end of a cable that has one free, or of a new one. */
+/* A free end of a cable, or an end of a new cable. */
 static struct end *end_find(void)
 {
 	struct cable *cable;
@@ -276,7 +276,7 @@ static struct end *end_find(void)
 		kvfree(cable);
 		return NULL;
 	}
-	wake_up_process(cable->worker->task);	/* since 6.14 the caller's part; before, nothing */
+	wake_up_process(cable->worker->task);	/* needed since 6.14, no effect before */
 	for (i = 0; i < 2; i++) {
 		lane_init(&cable->lanes[i], cable->worker);
 		mutex_init(&cable->ends[i].lock);
@@ -288,7 +288,7 @@ static struct end *end_find(void)
 
 static int end_open(struct inode *inode, struct file *file)
 {
-	/* Contiguous: each ring is to be had in one piece. */
+	/* Contiguous: queue_translate() needs each ring in one piece. */
 	struct virtio_mem_xlate_user *memory =
 		virtio_mem_xlate_user_create(VIRTIO_MEM_XLATE_USER_CONTIGUOUS);
 	struct end *end;
@@ -308,7 +308,7 @@ static int end_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Leaves nothing of the end on its lanes; the other goes on, with nobody there. */
+/* Clears the queues of this end.  The other end keeps working, without a peer. */
 static int end_release(struct inode *inode, struct file *file)
 {
 	struct end *end = file->private_data;
@@ -325,7 +325,7 @@ static int end_release(struct inode *inode, struct file *file)
 			set_eventfd(&q->err, VHOST_FILE_UNBIND);
 			memset(q, 0, sizeof(*q));
 		}
-		/* Who waits for room there need not any more. */
+		/* The lane may wait for room in this end's receive queue. */
 		lane_kick(lane);
 	}
 	virtio_mem_xlate_user_destroy(end->memory);
@@ -343,7 +343,7 @@ static int end_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* A glance, without the locks. */
+/* Reads without locks: the values may be inconsistent. */
 static void end_show(struct seq_file *s, struct file *file)
 {
 	struct end *end = file->private_data;

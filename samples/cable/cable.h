@@ -13,21 +13,21 @@
 /*
  * A cable has two ends and two lanes.  Lane n carries what the guest at end n
  * sends: from its transmit queue to the other guest's receive queue.  The lane
- * owns both queues, so one lock guards all that its work touches, and neither
- * end need know when the other comes or goes.
+ * owns both queues.  So one lock guards all data of its work, and an end can open
+ * and close without a look at the other.
  */
 struct lane;
 
 #define MAX_PIECES	1024
 
-/* The kernel addresses of pieces of guest memory, good while the view is held. */
+/* Kernel addresses of pieces of guest memory, valid while the view is held. */
 struct pieces {
 	struct kvec *kvec;
 	unsigned int nr;
 	size_t len;
 };
 
-/* Wakes a lane when an eventfd is written to. */
+/* Wakes a lane on each write to an eventfd. */
 struct kick {
 	struct lane *lane;
 	struct file *eventfd;
@@ -36,9 +36,9 @@ struct kick {
 	poll_table table;
 };
 
-/* ring.c: a split virtqueue, as the device sees it.  All of it under the lane's lock. */
+/* ring.c: the device's half of a split virtqueue.  The lane's lock guards all of it. */
 struct queue {
-	/* As set through the ABI; @xlate is NULL until then, and once its end is gone. */
+	/* Set by ioctls.  @xlate is NULL before, and after its end is closed. */
 	struct virtio_mem_xlate *xlate;
 	unsigned int num;
 	u64 desc_gpa, avail_gpa, used_gpa;
@@ -47,15 +47,15 @@ struct queue {
 	struct eventfd_ctx *call, *err;
 	struct kick kick;
 
-	/* While a view of @xlate is held. */
+	/* Valid while a view of @xlate is held. */
 	const struct vring_avail *avail;
 	struct vring_used *used;
 
 	bool running;
 	u16 last_avail;		/* the next chain to take */
-	u16 avail_idx;		/* up to where the driver had put chains when last read */
+	u16 avail_idx;		/* the driver's index, when it was last read */
 	u16 last_used;		/* the next entry of the used ring */
-	u16 signalled;		/* up to where the driver has been told */
+	u16 signalled;		/* the value of last_used at the last signal */
 
 	u64 nr_pieces, nr_stopped, highest_gpa;
 };
@@ -77,7 +77,7 @@ struct lane {
 	struct kthread_worker *worker;
 	struct kthread_delayed_work work;
 	unsigned long starved_since;	/* in jiffies; 0: the receiver had room */
-	bool was_empty;			/* the transmit queue, when it was last looked at */
+	bool was_empty;			/* the transmit queue, in the last batch */
 	struct kvec tx_kvec[MAX_PIECES], rx_kvec[MAX_PIECES];
 	u64 nr_frames, nr_bytes, nr_dropped, nr_late;
 };

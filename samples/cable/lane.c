@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Moves frames: one copy, from one guest's memory into the other's.  Both are seen
- * through views, held for a batch: memory can be added and taken away meanwhile.
+ * Moves frames with one copy, from one guest's memory into the other's.  A batch of
+ * frames holds one view of each memory, so an update waits for the end of a batch only.
  */
 #include <linux/jiffies.h>
 #include <linux/virtio_net.h>
 
 #include "cable.h"
 
-/* Frames that are moved under one pair of views: as many as vhost-net's before others are due. */
+/* The largest number of frames in a batch, as in vhost-net. */
 #define BATCH		256
 
 /* The largest frame with its header (virtio 1.2, 5.1.6.3.1), and some VLAN tags. */
 #define MAX_FRAME	(65562 + 16)
 
-/* A frame waits as long for room at the receiver: less than the sender's watchdog does. */
+/* For so long a frame waits for room at the receiver: less than the sender's watchdog. */
 #define PATIENCE	(3 * HZ)
 
-/* The header is copied once; what the guest makes of its own copy is nobody's business. */
+/* Copies the header once: later changes by the sending guest have no effect. */
 static void copy_frame(const struct lane *lane, const struct pieces *from, const struct pieces *to,
 		       u16 nr_buffers)
 {
@@ -26,7 +26,7 @@ static void copy_frame(const struct lane *lane, const struct pieces *from, const
 	struct iov_iter src, dst;
 	size_t n;
 
-	/* As small frames are: one piece there, one here. */
+	/* The usual case of a small frame: one piece on each side. */
 	if (from->nr == 1 && to->nr == 1 && lane->tx.hdr_len == sizeof(hdr) &&
 	    lane->rx.hdr_len == sizeof(hdr)) {
 		void *base = to->kvec[0].iov_base;
@@ -41,7 +41,7 @@ static void copy_frame(const struct lane *lane, const struct pieces *from, const
 	_copy_from_iter(&hdr, lane->tx.hdr_len, &src);
 	hdr.num_buffers = num_buffers;
 	_copy_to_iter(&hdr, lane->rx.hdr_len, &dst);
-	/* The one copy: out of each piece into as many as it takes. */
+	/* Copies each source piece, into one or several destination pieces. */
 	for (; iov_iter_count(&src); iov_iter_advance(&src, n)) {
 		n = iov_iter_single_seg_count(&src);
 		_copy_to_iter(src.kvec->iov_base + src.iov_offset, n, &dst);
@@ -96,16 +96,16 @@ static int move_frame(struct lane *lane, const struct virtio_mem_xlate_view *fro
 	if (ret <= 0)
 		return ret;
 
-	/* Whoever is not there, or broken, gets nothing, as at a cable unplugged. */
+	/* A receiver that is closed or stopped loses frames, as with an unplugged cable. */
 	ret = rx->running ? deliver(lane, to, &frame) : -ENOTCONN;
 	if (!ret) {
-		/* If one has waited in vain, the next do not wait. */
+		/* After one frame has waited in vain, the next frames do not wait. */
 		lane->starved_since = lane->starved_since ?: jiffies | 1;
 		if (time_before(jiffies, lane->starved_since + PATIENCE))
 			return -EAGAIN;
 	}
 	if (ret > 0) {
-		/* That there is room again was for a kick to say, not for the clock. */
+		/* The receiver should have kicked for the new room; the timeout found it. */
 		if (lane->starved_since && time_after_eq(jiffies, lane->starved_since + PATIENCE))
 			lane->nr_late++;
 		lane->starved_since = 0;
@@ -119,7 +119,7 @@ static int move_frame(struct lane *lane, const struct virtio_mem_xlate_view *fro
 	return 1;
 }
 
-/* Moves a batch.  Returns for how long there is nothing to do. */
+/* Moves a batch.  Returns the time until the next batch, without a kick. */
 static long move_batch(struct lane *lane)
 {
 	struct queue *tx = &lane->tx, *rx = &lane->rx;
@@ -140,7 +140,7 @@ static long move_batch(struct lane *lane)
 
 	for (n = 0, ret = 1; n < BATCH && ret > 0; n++)
 		ret = move_frame(lane, &from, &to);
-	/* Who has just sent may be sending more, and would leave the guest for each kick. */
+	/* A busy sender sends more soon: poll once more, as each kick is an exit of the guest. */
 	empty = !ret && n == 1;
 	if (empty && lane->was_empty && !queue_enable_kick(tx))
 		sleep = MAX_SCHEDULE_TIMEOUT;
@@ -158,10 +158,10 @@ static void lane_work(struct kthread_work *work)
 	struct lane *lane = container_of(work, struct lane, work.work);
 	long sleep = move_batch(lane);
 
-	/* A guest that shares the processor is to send or to receive before the next look. */
+	/* Let a guest on this processor send or receive before the next batch. */
 	if (!sleep)
 		yield();
-	/* Nothing, if a kick has come meanwhile. */
+	/* No effect after a kick, which has queued the work already. */
 	if (sleep != MAX_SCHEDULE_TIMEOUT)
 		kthread_queue_delayed_work(lane->worker, &lane->work, sleep);
 }
@@ -179,7 +179,7 @@ void lane_init(struct lane *lane, struct kthread_worker *worker)
 	lane->worker = worker;
 }
 
-/* Nobody can kick any more. */
+/* The caller has removed all kicks. */
 void lane_destroy(struct lane *lane)
 {
 	kthread_cancel_delayed_work_sync(&lane->work);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A split virtqueue (virtio 1.2, 2.7), as the device sees it.  Whatever the
- * driver writes is fetched once, into a copy that is checked and then used.
+ * The device's half of a split virtqueue (virtio 1.2, 2.7).  Each field of the driver is
+ * fetched once, into a copy; only the copy is checked and used.
  */
 #include <linux/virtio_config.h>
 
@@ -17,7 +17,7 @@ static u16 avail_idx(const struct queue *q)
 	return to_cpu16(q, READ_ONCE(q->avail->idx));
 }
 
-/* The driver broke its side of the contract.  Nothing is touched until it starts again. */
+/* After a mistake of the driver: the queue stands still until the driver starts it again. */
 void queue_break(struct queue *q, int err)
 {
 	pr_debug_ratelimited("cable: queue stopped at %u: %pe\n", q->last_avail, ERR_PTR(err));
@@ -27,12 +27,12 @@ void queue_break(struct queue *q, int err)
 		eventfd_signal(q->err);
 }
 
-/* For each new view.  The two rings must each be in one slot; the descriptors need not. */
+/* Called for each new view.  Each of the two rings must be in one slot. */
 int queue_translate(struct queue *q, const struct virtio_mem_xlate_view *view)
 {
 	struct virtio_device_range avail = {}, used = {};
 	struct virtio_driver_range range;
-	/* Of a ring without its entries: flags, index and the other side's event index. */
+	/* The fields of a ring beside its entries: flags, index, event index. */
 	u64 size = 2 * sizeof(u16) + (q->event_idx ? sizeof(u16) : 0);
 	int err;
 
@@ -41,7 +41,7 @@ int queue_translate(struct queue *q, const struct virtio_mem_xlate_view *view)
 	      virtio_driver_range_init(&range, q->used_gpa,
 				       size + q->num * sizeof(struct vring_used_elem)) ?:
 	      virtio_mem_xlate_range(view, range, VIRTIO_MEM_XLATE_RW, &used);
-	/* The lengths were those of the whole rings, so their entries are in bounds. */
+	/* The ranges are the whole rings, so all their entries are in bounds. */
 	q->avail = virtio_device_range_ptr(avail, struct vring_avail);
 	q->used = virtio_device_range_mut_ptr(used, struct vring_used);
 	if (!err && !(q->avail && q->used))
@@ -51,7 +51,7 @@ int queue_translate(struct queue *q, const struct virtio_mem_xlate_view *view)
 	return err;
 }
 
-/* Takes up where whoever served the queue before has left it. */
+/* Continues at the indices that the previous device of the queue has left. */
 int queue_start(struct queue *q)
 {
 	CLASS(virtio_mem_xlate_view, view)(q->xlate);
@@ -64,13 +64,13 @@ int queue_start(struct queue *q)
 	q->last_used = to_cpu16(q, READ_ONCE(q->used->idx));
 	q->signalled = q->last_used;
 	q->running = true;
-	/* The driver may not have heard of what is there. */
+	/* The previous device may have published entries without a signal. */
 	if (q->call)
 		eventfd_signal(q->call);
 	return 0;
 }
 
-/* Is there a chain, @ahead of the next?  Returns 1, 0 or an error. */
+/* Is there a chain @ahead places after the next one?  Returns 1, 0 or an error. */
 static int queue_has(struct queue *q, unsigned int ahead)
 {
 	if ((u16)(q->avail_idx - q->last_avail) > ahead)
@@ -83,7 +83,7 @@ static int queue_has(struct queue *q, unsigned int ahead)
 	return (u16)(q->avail_idx - q->last_avail) > ahead;
 }
 
-/* A descriptor, fetched. */
+/* A copy of a descriptor. */
 struct descriptor {
 	struct virtio_driver_range range;
 	u16 flags, next;
@@ -105,7 +105,7 @@ static int fetch(const struct queue *q, const struct virtio_mem_xlate_view *view
 					__virtio32_to_cpu(q->little_endian, desc.len));
 }
 
-/* Adds what a descriptor names, which may be in several slots. */
+/* Adds the buffer of a descriptor, which may span several slots. */
 static int add_pieces(struct queue *q, const struct virtio_mem_xlate_view *view,
 		      struct virtio_driver_range range, unsigned int access, struct pieces *pieces)
 {
@@ -122,8 +122,8 @@ static int add_pieces(struct queue *q, const struct virtio_mem_xlate_view *view,
 }
 
 /*
- * Follows a chain.  Buffers of no bytes are refused, as QEMU does: each step takes
- * room in @pieces, which is what ends a loop and limits what a frame may cost.
+ * Follows a chain and adds its buffers to @pieces.  An empty buffer is an error, as in
+ * QEMU: so each step uses up room in @pieces, which ends loops and limits the work.
  */
 static int follow(struct queue *q, const struct virtio_mem_xlate_view *view, u16 head,
 		  unsigned int access, struct pieces *pieces)
@@ -142,7 +142,7 @@ static int follow(struct queue *q, const struct virtio_mem_xlate_view *view, u16
 		if (err)
 			return err;
 		if (d.flags & VRING_DESC_F_INDIRECT) {
-			/* Once, at the end of a chain, and of whole entries. */
+			/* One table, at the end of a chain, with whole entries. */
 			if (indirect || d.flags & VRING_DESC_F_NEXT ||
 			    d.range.len % sizeof(struct vring_desc))
 				return -EINVAL;
@@ -166,9 +166,9 @@ static int follow(struct queue *q, const struct virtio_mem_xlate_view *view, u16
 }
 
 /*
- * Adds the buffers of the chain that is @ahead of the next to @pieces.  Returns 1,
- * 0 if there is none yet, or an error, for queue_break().  The chain is not gone
- * until queue_publish_used().
+ * Adds the buffers of the chain @ahead places after the next one to @pieces.  Returns 1,
+ * 0 if there is no such chain yet, or an error, for queue_break().  The chain stays in
+ * the queue until queue_publish_used().
  */
 int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view, unsigned int ahead,
 	       unsigned int access, struct pieces *pieces, u16 *head)
@@ -182,7 +182,7 @@ int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view, unsign
 	return follow(q, view, *head, access, pieces) ?: 1;
 }
 
-/* The driver sees none of it before queue_publish_used(). */
+/* Writes an entry of the used ring, for queue_publish_used() to publish. */
 void queue_fill_used(struct queue *q, unsigned int ahead, u16 head, u32 len)
 {
 	struct vring_used_elem *elem = &q->used->ring[(q->last_used + ahead) & (q->num - 1)];
@@ -191,7 +191,7 @@ void queue_fill_used(struct queue *q, unsigned int ahead, u16 head, u32 len)
 	WRITE_ONCE(elem->len, __cpu_to_virtio32(q->little_endian, len));
 }
 
-/* Gives @nr chains, taken in order, back to the driver. */
+/* Returns the next @nr chains to the driver. */
 void queue_publish_used(struct queue *q, unsigned int nr)
 {
 	q->last_avail += nr;
@@ -201,7 +201,7 @@ void queue_publish_used(struct queue *q, unsigned int nr)
 	WRITE_ONCE(q->used->idx, __cpu_to_virtio16(q->little_endian, q->last_used));
 }
 
-/* Behind each ring is a word for its reader to say where it wants to hear of news. */
+/* After the last entry of a ring is its event index: the reader asks for a signal there. */
 static bool wants_signal(struct queue *q)
 {
 	if (!q->event_idx)
@@ -210,25 +210,25 @@ static bool wants_signal(struct queue *q)
 				q->signalled);
 }
 
-/* Tells the driver what has been published since the last time, if it wants to know. */
+/* Signals the driver if it has asked for a signal of the entries published since the last. */
 void queue_signal(struct queue *q)
 {
 	if (q->signalled == q->last_used)
 		return;
-	/* The index before what the driver waits for: it writes that and looks again. */
+	/* The used index before the event index: the driver accesses them in reverse. */
 	smp_mb();
 	if (wants_signal(q) && q->call)
 		eventfd_signal(q->call);
 	q->signalled = q->last_used;
 }
 
-/* Have the driver kick for the next chain.  Returns true if there is one already. */
+/* Asks the driver to kick for the next chain.  Returns true if there is one already. */
 bool queue_enable_kick(struct queue *q)
 {
 	if (q->event_idx)
 		WRITE_ONCE(*(__virtio16 *)&q->used->ring[q->num],
 			   __cpu_to_virtio16(q->little_endian, q->avail_idx));
-	/* Asked before looked: the driver moves its index and then reads what is asked. */
+	/* The event index before the driver's index: the driver accesses them in reverse. */
 	smp_mb();
 	return avail_idx(q) != q->avail_idx;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Run in the two guests of scripts/demo-guests.sh: sends what the other end can
- * check byte by byte, since every byte follows from its place.
+ * Run in the two guests of scripts/demo-guests.sh: sends frames and TCP streams that the
+ * other end checks byte by byte.  Each byte follows from the frame's number and the
+ * byte's offset.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -43,7 +44,7 @@ static double now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* The bytes of frame or block number @seq. */
+/* Writes the bytes of frame or block number @seq. */
 static void pattern(uint8_t *p, size_t len, uint64_t seq)
 {
 	uint64_t word = mix(seq);
@@ -57,8 +58,8 @@ static void pattern(uint8_t *p, size_t len, uint64_t seq)
 }
 
 /*
- * Frames: a header, a number, a pattern.  With offloads, what looks like a TCP
- * segment to be cut up, so that it may be of 64 KiB.
+ * A frame has a header, its number and a pattern.  With offloads its header is that of
+ * a TCP segment for segmentation offload, so a frame may have 64 KiB.
  */
 struct frame {
 	struct virtio_net_hdr vnet;
@@ -95,7 +96,7 @@ static int packet_socket(const char *ifname, struct sockaddr_ll *addr, bool offl
 	return fd;
 }
 
-/* Fills @f, of @len bytes without the virtio header; returns where the number is. */
+/* Fills @f, of @len bytes without the virtio header; returns the offset of the number. */
 static size_t frame_fill(struct frame *f, size_t len, uint64_t seq, bool offload)
 {
 	struct head *h = (struct head *)f->data;
@@ -126,7 +127,7 @@ static size_t frame_fill(struct frame *f, size_t len, uint64_t seq, bool offload
 	return at;
 }
 
-/* Frame @seq of a run has this many bytes. */
+/* The length of frame @seq of a run. */
 static size_t frame_len(uint64_t seq, size_t first, size_t last, size_t step)
 {
 	return first + seq % ((last - first) / step + 1) * step;
@@ -161,7 +162,7 @@ static int do_send(char **arg)
 	return 0;
 }
 
-/* receive IF FIRST LAST STEP COUNT [offload]: checks them; then 20 s of silence are the end */
+/* receive IF FIRST LAST STEP COUNT [offload]: checks COUNT frames; ends 20 s after the last */
 static int do_receive(char **arg)
 {
 	size_t first = atol(arg[1]), last = atol(arg[2]), step = atol(arg[3]), at, len;
@@ -184,7 +185,7 @@ static int do_receive(char **arg)
 
 		if (n < 0)
 			break;
-		/* Our own: IPv6 and ARP are on the cable as well. */
+		/* The cable also carries IPv6 and ARP: skip these. */
 		if (n < (ssize_t)(vnet + 60) || in.data[6] != 0x02 || in.data[7] != 0x02)
 			continue;
 		if (!start) {
@@ -209,7 +210,7 @@ static int do_receive(char **arg)
 	return got != count || bad || moved;
 }
 
-/* flood IF LEN SECONDS: the same small frame, as often as it goes */
+/* flood IF LEN SECONDS: sends one frame again and again, at full speed */
 static int do_flood(char **arg)
 {
 	size_t len = atol(arg[1]);
@@ -236,7 +237,7 @@ static int do_flood(char **arg)
 }
 
 /*
- * TCP: blocks of a pattern, and a sum of all bytes that both ends print.
+ * TCP: blocks of a pattern.  Both ends print a checksum of all bytes.
  */
 #define BLOCK	65536
 
@@ -278,7 +279,7 @@ static int do_tcp_send(char **arg)
 		}
 	}
 	shutdown(fd, SHUT_WR);
-	/* The other end closes when it has read all. */
+	/* The other end closes after it has read all bytes. */
 	if (read(fd, in.data, 1) != 0)
 		err(1, "no end");
 	printf("tcp-sent %llu MiB in %.3f s, sum %016llx\n", (unsigned long long)blocks / 16,

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A driver that breaks the rules: publishes bad chains to the cable, one after
- * the other, and says what the device made of each.
+ * A driver that breaks the rules: it publishes bad chains to the cable, one after
+ * the other, and prints the device's answers as KTAP.
  *
  *	hostile pci 0000:00:03.0 RAM-END	in a guest, in place of its driver
  *	hostile vhost			in the host, in place of QEMU: has both ends,
- *					sees the error eventfd, and has canaries
+ *					polls the error eventfds, and has canaries
  *					around each slot of memory
- *	hostile eventfds		in the host: how many others have
+ *	hostile eventfds		in the host: prints the number of eventfds of
+ *					other processes
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -20,6 +21,7 @@
 #include <linux/virtio_ring.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,7 +35,7 @@
 #define NUM	64
 #define PAGE	4096
 #define HDR	12
-#define LEN	128	/* of a buffer: holds what others send */
+#define LEN	128	/* of a buffer: larger than each frame of the other end */
 #define CANARY	0xa5
 
 enum { RX, TX };
@@ -46,7 +48,7 @@ struct ring {
 	int kick, call, err;			/* vhost */
 };
 
-/* Memory of ours: pages that may be anywhere in the guest's, 0 and 1 next to each other. */
+/* One end: its rings and its pages.  By vhost, pages 0 and 1 are adjacent for the guest. */
 #define NR_PAGES	32
 struct side {
 	struct ring rings[2];
@@ -69,8 +71,26 @@ static void wait_ms(unsigned int ms)
 	usleep(ms * 1000);
 }
 
+/* Prints the result of the next test. */
+static unsigned int nr_tests;
+static bool failed;
+
+__attribute__((format(printf, 2, 3)))
+static void result(bool good, const char *name, ...)
+{
+	va_list args;
+
+	failed |= !good;
+	printf("%s %u ", good ? "ok" : "not ok", ++nr_tests);
+	va_start(args, name);
+	vprintf(name, args);
+	va_end(args);
+	printf("\n");
+	fflush(stdout);
+}
+
 /*
- * In a guest: the device's registers are mapped, memory is what mmap() gives.
+ * In a guest: the registers of the device are mapped, the pages are anonymous memory.
  */
 static volatile struct virtio_pci_common_cfg *common;
 
@@ -165,8 +185,7 @@ static void pci_start(uint64_t features)
 }
 
 /*
- * In the host: each page is a slot of its own, between pages of canaries; the
- * first two are next to each other for the guest.
+ * In the host: each page is a slot, between two pages of canaries.
  */
 static uint8_t *arena(struct side *s)
 {
@@ -262,7 +281,7 @@ static bool canaries_alive(struct side *s)
 }
 
 /*
- * Either way
+ * In a guest and in the host
  */
 static uint64_t gpa(void *p)
 {
@@ -338,7 +357,7 @@ static unsigned int used(struct side *s, int q)
 	return *(volatile uint16_t *)&s->rings[q].used->idx;
 }
 
-/* A good frame, in good order: 60 bytes to everybody. */
+/* Sends a valid frame: 60 bytes to the broadcast address. */
 static void good_frame(struct side *s)
 {
 	uint8_t *p = s->pages[NR_PAGES - 1];
@@ -352,7 +371,7 @@ static void good_frame(struct side *s)
 	put(s, TX, NUM - 1);
 }
 
-/* Room for 16 frames. */
+/* Publishes buffers for 16 frames. */
 static void good_buffers(struct side *s)
 {
 	int i;
@@ -366,7 +385,8 @@ static void good_buffers(struct side *s)
 }
 
 /*
- * The bad chains.  Each returns the head; buf is a page of ours, for more tables.
+ * The bad chains.  Each function makes one and returns its head.  buf is a valid buffer,
+ * buf2 has the indirect table.
  */
 #define N VRING_DESC_F_NEXT
 #define W VRING_DESC_F_WRITE
@@ -413,7 +433,7 @@ static uint16_t head_past_end(int q)
 
 static uint16_t index_jumps(int q)
 {
-	/* Not for what it leads to. */
+	/* The chain is valid, so that only the index is wrong. */
 	desc(q, 0, gpa(buf), LEN, dir(q), 0);
 	us.rings[q].avail->idx = NUM + 1;
 	return 0;
@@ -584,7 +604,7 @@ static const struct {
 	{ "indirect, odd length", indirect_odd }, { "indirect, empty", indirect_empty },
 	{ "indirect and next", indirect_and_next }, { "indirect in a hole", indirect_in_hole },
 	{ "indirect wraps", indirect_wraps },
-	/* Of the transmit queue only: a long or short buffer to receive is none. */
+	/* For transmission only: a receive buffer may have any length. */
 	{ "more than a frame", too_long }, { "less than a header", too_short },
 };
 
@@ -595,7 +615,7 @@ static bool error_seen(struct side *s, int q, unsigned int ms)
 	return poll(&p, 1, ms) == 1;
 }
 
-/* A good frame goes out, and, if somebody sends, one comes in. */
+/* After a reset: is a frame transmitted, and a frame of the other end received? */
 static bool works(void)
 {
 	unsigned int i;
@@ -617,8 +637,8 @@ static bool works(void)
 	return false;
 }
 
-/* Returns 0 if the device stopped the queue and did nothing else. */
-static int try_chain(int q, size_t n)
+/* The device must stop the queue, and do nothing else. */
+static void try_chain(int q, size_t n)
 {
 	const char *name = chains[n].name, *answer;
 	bool good, stopped;
@@ -660,14 +680,11 @@ static int try_chain(int q, size_t n)
 		answer = "DEAD AFTER RESET";
 		good = false;
 	}
-	printf("%s  hostile: %s, %s: %s\n", good ? "ok    " : "not ok", q == TX ? "tx" : "rx",
-	       name, answer);
-	fflush(stdout);
-	return !good;
+	result(good, "%s, %s: %s", q == TX ? "tx" : "rx", name, answer);
 }
 
-/* A descriptor changes all the time; whatever the device reads, nothing breaks. */
-static int try_flipping(int q)
+/* A thread changes a descriptor while the device reads it. */
+static void try_flipping(int q)
 {
 	unsigned int i, stops = 0, uses = 0;
 	bool good;
@@ -695,13 +712,12 @@ static int try_flipping(int q)
 		pthread_join(thread, NULL);
 	}
 	good = (pci || (canaries_alive(&us) && canaries_alive(&peer))) && works();
-	printf("%s  hostile: %s, flipped while read: used %u, error %u of %u times\n",
-	       good ? "ok    " : "not ok", q == TX ? "tx" : "rx", uses, stops, i);
-	return !good;
+	result(good, "%s, changed while read: used %u, error %u of %u times",
+	       q == TX ? "tx" : "rx", uses, stops, i);
 }
 
-/* Chains and frames that are unusual, and right: over two slots, in pieces, indirect. */
-static int try_good(void)
+/* An unusual chain that is valid: indirect, over two slots, in small pieces. */
+static void try_good(void)
 {
 	struct vring_desc *t = (void *)buf2;
 	uint8_t *p = us.pages[0] + PAGE - 30, *got = peer.pages[NR_PAGES - 2];
@@ -715,7 +731,7 @@ static int try_good(void)
 		p[i] = i < HDR ? 0 : i;
 	for (i = 0; i < 70; i++)
 		us.pages[1][i] = 30 + i;
-	/* 100 bytes over two slots, one by one the last five of them from a third. */
+	/* 100 bytes over two slots, then five buffers of one byte in a third slot. */
 	t[0] = (struct vring_desc){ gpa(p), 100, N, 1 };
 	for (i = 1; i <= 5; i++) {
 		buf[i] = 99 + i;
@@ -729,9 +745,7 @@ static int try_good(void)
 	for (i = HDR; i < 105; i++)
 		good &= got[i] == i;
 	good &= canaries_alive(&us) && canaries_alive(&peer);
-	printf("%s  hostile: an indirect chain over three slots arrives, byte by byte\n",
-	       good ? "ok    " : "not ok");
-	return !good;
+	result(good, "an indirect chain over three slots: each byte arrives");
 }
 
 #ifndef VHOST_GET_FEATURES_ARRAY
@@ -739,8 +753,11 @@ static int try_good(void)
 #define VHOST_SET_FEATURES_ARRAY	_IOW(VHOST_VIRTIO, 0x83, uint64_t)
 #endif
 
-/* A VMM tries newer ioctls first and falls back on ENOTTY, whatever the argument holds. */
-static int try_unknown(void)
+/*
+ * A VMM tries the newest ioctl first, and an older one after ENOTTY.  So an unknown
+ * ioctl must give ENOTTY, not EFAULT or EINVAL, for each value of its argument.
+ */
+static void try_unknown(void)
 {
 	static const unsigned int unknown[] = {
 		VHOST_GET_FEATURES_ARRAY, VHOST_SET_FEATURES_ARRAY, VHOST_SET_VRING_ENDIAN,
@@ -758,12 +775,13 @@ static int try_unknown(void)
 		}
 		good &= ioctl(us.fd, unknown[i], NULL) == -1 && errno == ENOTTY;
 	}
-	printf("%s  hostile: unknown ioctls, such as for arrays of features: ENOTTY\n",
-	       good ? "ok    " : "not ok");
-	return !good;
+	result(good, "unknown ioctls, such as for arrays of features: ENOTTY");
 }
 
-/* A new one gets the lowest number that is free: of some in a row, the last tells. */
+/*
+ * The ids of eventfds are allocated from 0 on, the lowest free id first.  With @n new
+ * eventfds all gaps are filled, so the last id is the number of all eventfds - 1.
+ */
 static int count_eventfds(void)
 {
 	unsigned int i, n = 512;
@@ -783,10 +801,38 @@ static int count_eventfds(void)
 	errx(1, "no eventfd has a number");
 }
 
+static bool is_tried(size_t chain, int q)
+{
+	uint16_t (*make)(int q) = chains[chain].make;
+
+	if (make == rom_buffer)
+		return pci;		/* vhost's table has no read-only slot */
+	return q == TX || (make != too_long && make != too_short);
+}
+
+static void try_chains(void)
+{
+	unsigned int n = pci ? 2 : 4;
+	size_t i;
+	int q;
+
+	for (i = 0; i < sizeof(chains) / sizeof(chains[0]); i++)
+		n += is_tried(i, TX) + is_tried(i, RX);
+	printf("KTAP version 1\n1..%u\n", n);
+	if (!pci) {
+		try_unknown();
+		try_good();
+	}
+	for (i = 0; i < sizeof(chains) / sizeof(chains[0]); i++)
+		for (q = TX; q >= RX; q--)
+			if (is_tried(i, q))
+				try_chain(q, i);
+	try_flipping(TX);
+	try_flipping(RX);
+}
+
 int main(int argc, char **argv)
 {
-	int failed = 0;
-	size_t i;
 
 	if (argc == 2 && !strcmp(argv[1], "eventfds"))
 		return count_eventfds();
@@ -806,20 +852,8 @@ int main(int argc, char **argv)
 	rings_alloc(&us);
 	buf = page(&us);
 	buf2 = page(&us);
-	if (!pci) {
-		failed += try_unknown();
-		failed += try_good();
-	}
-	for (i = 0; i < sizeof(chains) / sizeof(chains[0]); i++) {
-		if (!pci && chains[i].make == rom_buffer)	/* vhost's table has none */
-			continue;
-		failed += try_chain(TX, i);
-		if (chains[i].make != too_long && chains[i].make != too_short)
-			failed += try_chain(RX, i);
-	}
-	failed += try_flipping(TX);
-	failed += try_flipping(RX);
+	try_chains();
 	if (pci)
 		pci_reset();
-	return !!failed;
+	return failed;
 }
