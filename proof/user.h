@@ -108,6 +108,7 @@ struct rcu_head {
 #define min3(a, b, c) min(min(a, b), c)
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
+#define div64_u64(a, b) ((a) / (b))
 #define ilog2(x) (63 - __builtin_clzll(x))
 
 /* A function, for whoever counts the branches of the source. */
