@@ -23,7 +23,7 @@
 
 #include <os.h>		/* os_nsecs(): in ns, where ktime of user-mode Linux is in 256 of them */
 
-#include "layouts.h"
+#include "accesses.h"
 #include "peers.h"
 
 static unsigned int seed = 1;
@@ -485,7 +485,7 @@ struct work {
 	struct accesses accesses;
 };
 
-static int bench_layout(const struct layout *layout, unsigned int n, struct work *work)
+static int bench_layout(const struct guest_layout *layout, unsigned int n, struct work *work)
 {
 	struct cell cell = { .layout = layout->name, .n = n };
 	struct peers peers;
@@ -534,7 +534,7 @@ static int bench_descs(unsigned int n, struct work *work)
 	if (!memory)
 		return -ENOMEM;
 	prandom_bytes_state(&rnd, memory, SZ_2M);
-	make_layout(&layouts[0], work->slots, n);
+	make_layout(&guest_layouts[0], work->slots, n);
 	for (i = 0; i < n; i++)
 		work->slots[i].kva = memory;
 	err = make_all(&peers, work->slots, n);
@@ -595,7 +595,7 @@ static const struct {
 #define MAX_COPIES	64
 
 /* Loads @n slots and reports how long that takes and how much memory they hold. */
-static int bench_load(const struct layout *layout, unsigned int n, struct work *work,
+static int bench_load(const struct guest_layout *layout, unsigned int n, struct work *work,
 		      unsigned int nr_makers)
 {
 	unsigned int copies = clamp(32768U / n, n > 32768 ? 1U : 7U, MAX_COPIES), i, j;
@@ -642,7 +642,7 @@ static int bench_add(struct work *work)
 	err = init_srcu_struct(&srcu);
 	if (err)
 		return err;
-	make_layout(&layouts[0], work->slots, 33);
+	make_layout(&guest_layouts[0], work->slots, 33);
 	for (i = 0; i < TIMES; i++) {
 		u64 start;
 
@@ -674,19 +674,19 @@ static int bench_all(struct work *work)
 	unsigned int i, j;
 	int err = 0;
 
-	for (i = 0; i < ARRAY_SIZE(layouts) && !err; i++)
+	for (i = 0; i < ARRAY_SIZE(guest_layouts) && !err; i++)
 		for (j = 0; j < nr_n && !err; j++)
-			err = bench_layout(&layouts[i], n[j], work);
+			err = bench_layout(&guest_layouts[i], n[j], work);
 	for (j = 0; j < nr_n && !err; j++)
 		err = bench_descs(n[j], work);
-	for (i = 0; i < ARRAY_SIZE(layouts); i++)
+	for (i = 0; i < ARRAY_SIZE(guest_layouts); i++)
 		for (j = 0; j < nr_n && !err; j++)
 			if (n[j] >= 512)
-				err = bench_load(&layouts[i], n[j], work, ARRAY_SIZE(makers));
+				err = bench_load(&guest_layouts[i], n[j], work, ARRAY_SIZE(makers));
 	err = err ?: bench_add(work);
 	if (!brief)
-		err = err ?: bench_load(&layouts[0], VIRTIO_MEM_XLATE_MAX_SLOTS, work, 2) ?:
-			     bench_load(&layouts[2], VIRTIO_MEM_XLATE_MAX_SLOTS, work, 2);
+		err = err ?: bench_load(&guest_layouts[0], VIRTIO_MEM_XLATE_MAX_SLOTS, work, 2) ?:
+			     bench_load(&guest_layouts[2], VIRTIO_MEM_XLATE_MAX_SLOTS, work, 2);
 	return err;
 }
 

@@ -15,12 +15,7 @@
 
 #include "helpers.h"
 
-#define R	VIRTIO_MEM_XLATE_READ
-#define W	VIRTIO_MEM_XLATE_WRITE
-#define RW	VIRTIO_MEM_XLATE_RW
-
 #define MAX_ID	64
-#define RACE_MS	(IS_ENABLED(CONFIG_SMP) ? 2000 : 300)
 
 static struct vfsmount *mount;
 

@@ -10,10 +10,6 @@
 
 #include "helpers.h"
 
-#define R	VIRTIO_MEM_XLATE_READ
-#define W	VIRTIO_MEM_XLATE_WRITE
-#define RW	VIRTIO_MEM_XLATE_RW
-
 #define SLOT(_gpa, _size, _kva, _access) {					\
 	.gpa = (_gpa), .size = (_size), .kva = (void *)(uintptr_t)(_kva), .access = (_access) }
 

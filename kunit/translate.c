@@ -5,10 +5,6 @@
 
 #include "helpers.h"
 
-#define R	VIRTIO_MEM_XLATE_READ
-#define W	VIRTIO_MEM_XLATE_WRITE
-#define RW	VIRTIO_MEM_XLATE_RW
-
 /*
  * One guest for all cases.  The letters stand for slots:
  *
