@@ -39,7 +39,7 @@
 	__holds;								\
 })
 
-/* The byte of guest address @gpa.  It differs from its neighbour's and from a page or 4 GiB away. */
+/* The byte of guest address @gpa.  Neighbours, and bytes a page or 4 GiB apart, differ. */
 static inline u8 pattern(u64 gpa)
 {
 	return (gpa * 0x9e3779b97f4a7c15ULL) >> 56;

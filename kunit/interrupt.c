@@ -70,7 +70,8 @@ static void interrupt_desc(const struct interrupt_case *c, char *desc)
 KUNIT_ARRAY_PARAM(interrupt, interrupt_cases, interrupt_desc);
 
 /* Raises the interrupt and waits for it; it puts the caller's reference to @xlate. */
-static void interrupt_run(struct kunit *test, struct interrupt *irq, struct virtio_mem_xlate *xlate)
+static void interrupt_run(struct kunit *test, struct interrupt *irq,
+			  struct virtio_mem_xlate *xlate)
 {
 	const struct interrupt_case *c = test->param_value;
 
@@ -80,7 +81,8 @@ static void interrupt_run(struct kunit *test, struct interrupt *irq, struct virt
 	wait_for_completion(&irq->done);
 	irq_work_sync(&irq->work);	/* after complete(), irq_work still writes to @irq->work */
 	KUNIT_EXPECT_EQ(test, irq->in_hardirq, c->hardirq);
-	KUNIT_EXPECT_TRUE(test, irq->in_softirq || c->hardirq);	/* a hardirq may interrupt a softirq */
+	/* A hardirq may interrupt a softirq. */
+	KUNIT_EXPECT_TRUE(test, irq->in_softirq || c->hardirq);
 }
 
 static void view_in_interrupt(struct kunit *test)

@@ -8,10 +8,10 @@
 #ifndef _VIRTIO_MEM_XLATE_LAYOUTS_H
 #define _VIRTIO_MEM_XLATE_LAYOUTS_H
 
-#define KIB	(1ULL << 10)
-#define MIB	(1ULL << 20)
-#define GIB	(1ULL << 30)
-#define TIB	(1ULL << 40)
+#define KIB	1024ULL
+#define MIB	(1024 * KIB)
+#define GIB	(1024 * MIB)
+#define TIB	(1024 * GIB)
 
 static u64 random_pages(u64 max)
 {
@@ -40,7 +40,9 @@ static void eq2m(struct virtio_mem_xlate_slot *slots, unsigned int n)
 /* The lowest @n slots of a PC with firmware in flash. */
 static void pc(struct virtio_mem_xlate_slot *slots, unsigned int n)
 {
-	static const struct virtio_mem_xlate_slot below_4g[] = {
+	static const struct {
+		u64 gpa, size;
+	} below_4g[] = {
 		{ 0, 0xa0000 },
 		{ 0xc0000, 0x20000 },		/* option ROMs */
 		{ 0xe0000, 0x20000 },		/* the BIOS */
@@ -88,7 +90,8 @@ static void adversarial(struct virtio_mem_xlate_slot *slots, unsigned int n)
 		if (i >= n / 2)
 			gpa += random_pages(2 * MIB);
 	}
-	slots[n - 1].gpa = TIB + GIB;
+	if (n)
+		slots[n - 1].gpa = TIB + GIB;
 }
 
 /* Sizes and holes of 4 KiB to 16 GiB. */

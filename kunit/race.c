@@ -12,7 +12,8 @@
 
 static ulong race_updates;
 module_param(race_updates, ulong, 0444);
-MODULE_PARM_DESC(race_updates, "how many updates readers_against_everything does, in 4 minutes at most");
+MODULE_PARM_DESC(race_updates,
+		 "how many updates readers_against_everything does, in 4 minutes at most");
 
 static int race_reader(void *data)
 {
