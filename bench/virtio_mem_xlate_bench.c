@@ -23,7 +23,7 @@
 
 #include <os.h>		/* os_nsecs(): in ns, where ktime of user-mode Linux is in 256 of them */
 
-#include "layouts.h"
+#include "accesses.h"
 #include "peers.h"
 
 static unsigned int seed = 1;
@@ -581,7 +581,7 @@ struct work {
 	struct accesses accesses;
 };
 
-static int bench_layout(const struct layout *layout, unsigned int n, struct work *work)
+static int bench_layout(const struct guest_layout *layout, unsigned int n, struct work *work)
 {
 	struct cell cell = { .layout = layout->name, .n = n };
 	struct peers peers;
@@ -630,7 +630,7 @@ static int bench_descs(unsigned int n, struct work *work)
 	if (!memory)
 		return -ENOMEM;
 	prandom_bytes_state(&rnd, memory, SZ_2M);
-	make_layout(&layouts[0], work->slots, n);
+	make_layout(&guest_layouts[0], work->slots, n);
 	for (i = 0; i < n; i++)
 		work->slots[i].kva = memory;
 	err = make_all(&peers, work->slots, n);
@@ -754,7 +754,7 @@ static const struct {
  * Loads @n slots, by gpa or @shuffled, and reports how long that takes and how much memory
  * they hold.
  */
-static int bench_load(const struct layout *layout, unsigned int n, struct work *work,
+static int bench_load(const struct guest_layout *layout, unsigned int n, struct work *work,
 		      unsigned int nr_makers, bool shuffled)
 {
 	unsigned int copies = clamp(32768U / n, n > 32768 ? 1U : 7U, MAX_COPIES), i, j;
@@ -793,7 +793,7 @@ static int bench_load(const struct layout *layout, unsigned int n, struct work *
  * One slot, the one at @at, is added to @n others.  That waits for a grace period, as an
  * empty one of the same kind does, whose time is to be taken off.
  */
-static int bench_add(const struct layout *layout, unsigned int n, unsigned int at,
+static int bench_add(const struct guest_layout *layout, unsigned int n, unsigned int at,
 		     const char *what, struct work *work)
 {
 	enum { TIMES = 501 };
@@ -838,7 +838,7 @@ static int bench_add(const struct layout *layout, unsigned int n, unsigned int a
 }
 
 /* On top of and among 32763 slots, as a layout has its slots. */
-static int bench_adds(const struct layout *layout, struct work *work)
+static int bench_adds(const struct guest_layout *layout, struct work *work)
 {
 	const unsigned int n = 32763;
 
@@ -876,7 +876,7 @@ static int bench_calls(struct work *work)
 	struct virtio_mem_xlate *xlate;
 	int err;
 
-	make_layout(&layouts[0], work->slots, 1);
+	make_layout(&guest_layouts[0], work->slots, 1);
 	xlate = virtio_mem_xlate_register(work->slots, 1);
 	if (IS_ERR(xlate))
 		return PTR_ERR(xlate);
@@ -918,7 +918,7 @@ static int bench_flips(unsigned int n, struct work *work)
 	u64 absent[101], present[101];
 	unsigned int i;
 
-	make_layout(&layouts[0], work->slots, n);
+	make_layout(&guest_layouts[0], work->slots, n);
 	xlate = virtio_mem_xlate_register(work->slots, n);
 	if (IS_ERR(xlate))
 		return PTR_ERR(xlate);
@@ -944,9 +944,9 @@ static int bench_all(struct work *work)
 	unsigned int i, j;
 	int err = 0;
 
-	for (i = 0; i < ARRAY_SIZE(layouts) && !err; i++)
+	for (i = 0; i < ARRAY_SIZE(guest_layouts) && !err; i++)
 		for (j = 0; j < nr_n && !err; j++)
-			err = bench_layout(&layouts[i], n[j], work);
+			err = bench_layout(&guest_layouts[i], n[j], work);
 	for (j = 0; j < nr_n && !err; j++)
 		err = bench_descs(n[j], work);
 	for (j = 0; j < nr_n && !err; j++) {
@@ -955,18 +955,18 @@ static int bench_all(struct work *work)
 		if (!err && n[j] >= 4 * NR_PIECES)
 			err = bench_kvec(n[j], work);
 	}
-	for (i = 0; i < ARRAY_SIZE(layouts); i++)
+	for (i = 0; i < ARRAY_SIZE(guest_layouts); i++)
 		for (j = 0; j < nr_n && !err; j++)
 			if (n[j] >= 512)
-				err = bench_load(&layouts[i], n[j], work, ARRAY_SIZE(makers), false) ?:
-				      bench_load(&layouts[i], n[j], work, ARRAY_SIZE(makers), true);
-	err = err ?: bench_add(&layouts[0], 32, 32, "add_ns", work) ?: bench_calls(work) ?:
+				err = bench_load(&guest_layouts[i], n[j], work, ARRAY_SIZE(makers), false) ?:
+				      bench_load(&guest_layouts[i], n[j], work, ARRAY_SIZE(makers), true);
+	err = err ?: bench_add(&guest_layouts[0], 32, 32, "add_ns", work) ?: bench_calls(work) ?:
 	      bench_flips(32764, work) ?: bench_flips(VIRTIO_MEM_XLATE_MAX_SLOTS, work);
-	for (i = 0; i < ARRAY_SIZE(layouts) && !err; i++)
-		err = bench_adds(&layouts[i], work);
+	for (i = 0; i < ARRAY_SIZE(guest_layouts) && !err; i++)
+		err = bench_adds(&guest_layouts[i], work);
 	for (i = 0; i < 3 && !brief && !err; i += 2)
-		err = bench_load(&layouts[i], VIRTIO_MEM_XLATE_MAX_SLOTS, work, 2, false) ?:
-		      bench_load(&layouts[i], VIRTIO_MEM_XLATE_MAX_SLOTS, work, 2, true);
+		err = bench_load(&guest_layouts[i], VIRTIO_MEM_XLATE_MAX_SLOTS, work, 2, false) ?:
+		      bench_load(&guest_layouts[i], VIRTIO_MEM_XLATE_MAX_SLOTS, work, 2, true);
 	return err;
 }
 

@@ -9,9 +9,6 @@
 
 #include "helpers.h"
 
-#define R	VIRTIO_MEM_XLATE_READ
-#define W	VIRTIO_MEM_XLATE_WRITE
-#define RW	VIRTIO_MEM_XLATE_RW
 #define ABSENT	VIRTIO_MEM_XLATE_ABSENT
 #define GPA	0x200000
 #define SIZE	0x10000		/* has direct entries, in a small table */

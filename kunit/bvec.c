@@ -9,8 +9,6 @@
 
 #include "helpers.h"
 
-#define R	VIRTIO_MEM_XLATE_READ
-#define RW	VIRTIO_MEM_XLATE_RW
 #define NR_PAGES	4
 #define SIZE	(NR_PAGES * PAGE_SIZE)
 #define GPA	0x100000

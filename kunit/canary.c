@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Canaries: one bug for each checker of a debug kernel, planted on demand.  That a
- * checker reports nothing means something where it has just reported its canary:
- * scripts/debug-kernels.sh writes each name to the parameter, and looks.
+ * Canaries: one bug for each checker of a debug kernel.  The silence of a checker is evidence
+ * only if the checker works, so scripts/debug-kernels.sh first writes the name of each canary
+ * to the parameter and expects a report.
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -30,7 +30,7 @@ static u8 see(struct virtio_mem_xlate *xlate, u64 gpa)
 	return READ_ONCE(*virtio_device_range_ptr(device, u8));
 }
 
-/* KASAN: the owner frees what is still in the table. */
+/* KASAN: the owner frees the memory of a slot that is still in the table. */
 static void canary_kasan(void)
 {
 	struct virtio_mem_xlate_slot slot = { 0, SIZE, kmalloc(SIZE, GFP_KERNEL),
@@ -57,7 +57,7 @@ static void canary_vmalloc(void)
 	vfree(slot.kva);
 }
 
-/* DEBUG_ATOMIC_SLEEP: an update where nothing may sleep. */
+/* DEBUG_ATOMIC_SLEEP: an update with preemption off. */
 static void canary_sleep(void)
 {
 	struct virtio_mem_xlate *xlate = virtio_mem_xlate_register(NULL, 0);
@@ -70,7 +70,7 @@ static void canary_sleep(void)
 	virtio_mem_xlate_unregister(xlate);
 }
 
-/* PROVE_RCU: what RCU guards, read outside of it. */
+/* PROVE_RCU: a dereference outside a read section. */
 static void canary_rcu(void)
 {
 	static int __rcu *pointer;
@@ -98,7 +98,7 @@ static void do_nothing(struct rcu_head *head)
 {
 }
 
-/* DEBUG_OBJECTS_RCU_HEAD: one head, twice. */
+/* DEBUG_OBJECTS_RCU_HEAD: the same head is queued twice. */
 static void canary_objects(void)
 {
 	static struct rcu_head head;
@@ -110,7 +110,7 @@ static void canary_objects(void)
 	rcu_barrier();
 }
 
-/* kmemleak: nobody has it any more. */
+/* kmemleak: memory without a pointer to it. */
 static void canary_kmemleak(void)
 {
 	unsigned int i;
@@ -119,7 +119,7 @@ static void canary_kmemleak(void)
 		memset(kmalloc(SIZE / 4, GFP_KERNEL), i, SIZE / 4);
 }
 
-/* KCSAN: a number that two write; and one under a lock that is released without a barrier. */
+/* KCSAN: two threads write a number, without a lock or with a lock that lacks a barrier. */
 struct race {
 	int number, lock;
 	bool locks;
@@ -131,7 +131,7 @@ static noinline void add_under_lock(struct race *race)
 	if (cmpxchg_acquire(&race->lock, 0, 1))
 		return;
 	race->number++;
-	WRITE_ONCE(race->lock, 0);	/* smp_store_release() is what it takes */
+	WRITE_ONCE(race->lock, 0);	/* the bug: not smp_store_release() */
 }
 
 static void add_for(struct race *race, unsigned long ticks)

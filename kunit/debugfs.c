@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What debugfs shows of a context, and that lookups are counted when they fail only. */
+/* The files of a context in debugfs, and the counters of failed lookups. */
 #include <linux/cred.h>
 #include <linux/dcache.h>
 #include <linux/debugfs.h>
@@ -15,12 +15,7 @@
 
 #include "helpers.h"
 
-#define R	VIRTIO_MEM_XLATE_READ
-#define W	VIRTIO_MEM_XLATE_WRITE
-#define RW	VIRTIO_MEM_XLATE_RW
-
 #define MAX_ID	64
-#define RACE_MS	(IS_ENABLED(CONFIG_SMP) ? 2000 : 300)
 
 static struct vfsmount *mount;
 
@@ -66,7 +61,7 @@ static struct file *open_id(unsigned int id, const char *name)
 	return file;
 }
 
-/* The file @name of @xlate, which its private data begins with. */
+/* The file @name of @xlate: the private data of the inode begins with the context. */
 static struct file *open_for(struct virtio_mem_xlate *xlate, const char *name)
 {
 	unsigned int id;
@@ -83,7 +78,7 @@ static struct file *open_for(struct virtio_mem_xlate *xlate, const char *name)
 	return ERR_PTR(-ENOENT);
 }
 
-/* All of it, as read() would: debugfs files have no way to be read into kernel memory. */
+/* Reads the whole file into kernel memory, which debugfs has no function for. */
 static ssize_t read_all(struct file *file, char *buffer, size_t size)
 {
 	struct kvec kvec = { buffer, size - 1 };
@@ -114,7 +109,7 @@ static const char *read_for(struct kunit *test, struct virtio_mem_xlate *xlate, 
 	return buffer;
 }
 
-/* What stat says of @key. */
+/* The value of @key in the file stat. */
 static long long stat_of(struct kunit *test, struct virtio_mem_xlate *xlate, const char *key)
 {
 	const char *stat = read_for(test, xlate, "stat"), *line;
@@ -194,7 +189,7 @@ static const struct call_case {
 	const char *name;
 	int (*call)(const struct virtio_mem_xlate_view *view, struct virtio_driver_range driver,
 		    unsigned int access);
-	unsigned int errors;	/* how many of failures[] it can give here */
+	unsigned int errors;	/* how many of failures[] the questions below cause */
 } call_cases[] = {
 	{ "range", call_range, 5 },
 	{ "next", call_next, 4 },
@@ -211,7 +206,7 @@ static void call_desc(const struct call_case *c, char *desc)
 
 KUNIT_ARRAY_PARAM(call, call_cases, call_desc);
 
-/* Three slots that touch in the guest only; of the last, the device may do one thing. */
+/* Three slots that touch in the guest only; the last allows one kind of access. */
 static const struct {
 	struct virtio_driver_range range;
 	unsigned int access;
@@ -293,7 +288,6 @@ static void slots_are_shown(struct kunit *test)
 	};
 	struct virtio_mem_xlate *xlate;
 	struct file *file;
-	unsigned int ms;
 	char buffer[16];
 
 	xlate = virtio_mem_xlate_register(slots, 3);
@@ -324,15 +318,14 @@ static void slots_are_shown(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stat_of(test, xlate, "updates"), 4);
 
 	virtio_mem_xlate_put(xlate);
-	for (ms = 0; ms < 5000 && read_all(file, buffer, sizeof(buffer)) >= 0; ms += 20)
-		msleep(20);
+	KUNIT_EXPECT_TRUE(test, wait_until(read_all(file, buffer, sizeof(buffer)) < 0));
 	KUNIT_EXPECT_EQ(test, read_all(file, buffer, sizeof(buffer)), -EIO);
 	__fput_sync(file);
 }
 
 #define REMOVED	257
 
-/* 257 slots, one update, one wait. */
+/* The removal of 257 slots counts as one update. */
 static void removal_of_many_is_one_update(struct kunit *test)
 {
 	struct virtio_mem_xlate_slot *slots;
@@ -362,21 +355,18 @@ static void replace_work(struct work_struct *work)
 	replace->ret = virtio_mem_xlate_replace(replace->xlate, NULL, 0);
 }
 
-/* Whoever wonders why an update does not return sees that it waits, and later how long it did. */
+/* debugfs shows that an update waits for a view, and afterwards how long it waited. */
 static void waits_are_shown(struct kunit *test)
 {
 	struct replace_work replace = { .xlate = register_for_test(test, NULL, 0), .ret = 1 };
 	struct virtio_mem_xlate_view view;
-	unsigned int ms;
 
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_replace(replace.xlate, NULL, 0), 0);
 	KUNIT_EXPECT_LT(test, stat_of(test, replace.xlate, "waited_max_ns"), 10 * NSEC_PER_SEC);
 	INIT_WORK_ONSTACK(&replace.work, replace_work);
 	virtio_mem_xlate_read_lock(replace.xlate, &view);
 	schedule_work(&replace.work);
-	for (ms = 0; ms < 5000 && stat_of(test, replace.xlate, "waiting") != 1; ms += 20)
-		msleep(20);
-	KUNIT_EXPECT_EQ(test, stat_of(test, replace.xlate, "waiting"), 1);
+	KUNIT_EXPECT_TRUE(test, wait_until(stat_of(test, replace.xlate, "waiting") == 1));
 	KUNIT_EXPECT_EQ(test, stat_of(test, replace.xlate, "updates"), 2);
 	msleep(20);
 	virtio_mem_xlate_read_unlock(&view);
@@ -406,7 +396,7 @@ static int watch(void *data)
 
 		id = (id + 1) % 4;
 		if (!id && !IS_ENABLED(CONFIG_SMP))
-			msleep(20);	/* the only processor is to change hands */
+			msleep(20);	/* leave the only processor to the test */
 		if (!IS_ERR(file)) {
 			if (read_all(file, watcher->buffer, sizeof(watcher->buffer)) > 0)
 				watcher->read++;
@@ -419,7 +409,7 @@ static int watch(void *data)
 	return 0;
 }
 
-/* Contexts that come and go under those who read of them. */
+/* Contexts are registered and unregistered while threads read their files. */
 static void files_against_unregister(struct kunit *test)
 {
 	struct watcher *watchers = kunit_kcalloc(test, 2, sizeof(*watchers), GFP_KERNEL);

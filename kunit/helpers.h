@@ -1,19 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the suites share. */
+/* Helpers that all suites share. */
 #ifndef _VIRTIO_MEM_XLATE_KUNIT_HELPERS_H
 #define _VIRTIO_MEM_XLATE_KUNIT_HELPERS_H
 
 #include <kunit/resource.h>
 #include <kunit/test.h>
+#include <linux/delay.h>
 #include <linux/err.h>
+#include <linux/jiffies.h>
 #include <linux/string.h>
 #include <linux/uio.h>
 
 #include "../virtio_mem_xlate.h"
 
+#define R	VIRTIO_MEM_XLATE_READ
+#define W	VIRTIO_MEM_XLATE_WRITE
+#define RW	VIRTIO_MEM_XLATE_RW
+
 #define POISON	0xa5
 
-/* The byte that guest address @gpa holds: neighbours, pages and 4 GiB apart all differ. */
+/* How long a test of a race runs. */
+#define RACE_MS	(IS_ENABLED(CONFIG_SMP) ? 2000 : 300)
+
+/* Sleeps until @condition holds, 10 seconds at most; returns whether it holds. */
+#define wait_until(condition)							\
+({										\
+	unsigned long __end = jiffies + 10 * HZ;				\
+	bool __holds;								\
+										\
+	for (;;) {								\
+		bool __late = time_after(jiffies, __end);			\
+										\
+		__holds = (condition);						\
+		if (__holds || __late)						\
+			break;							\
+		fsleep(1000);							\
+	}									\
+	__holds;								\
+})
+
+/* The byte of guest address @gpa.  Neighbours, and bytes a page or 4 GiB apart, differ. */
 static inline u8 pattern(u64 gpa)
 {
 	return (gpa * 0x9e3779b97f4a7c15ULL) >> 56;
@@ -42,7 +68,7 @@ static inline bool device_range_is_empty(struct virtio_device_range device)
 	return !virtio_device_range_get(device) && !virtio_device_range_len(device);
 }
 
-/* What an output holds before a call that must overwrite it. */
+/* An output before the call: the call must overwrite it. */
 static inline struct virtio_device_range poisoned_device_range(void)
 {
 	struct virtio_device_range device;
@@ -56,7 +82,7 @@ static inline void unregister_resource(struct kunit_resource *res)
 	virtio_mem_xlate_unregister(res->data);
 }
 
-/* A context that the end of the test unregisters. */
+/* Registers a context; the end of the test unregisters it. */
 static inline struct virtio_mem_xlate *
 register_for_test(struct kunit *test, const struct virtio_mem_xlate_slot *slots,
 		  unsigned int nr_slots)

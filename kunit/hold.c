@@ -11,7 +11,6 @@
 
 #include "helpers.h"
 
-#define RW	VIRTIO_MEM_XLATE_RW
 #define GPA	0x1000
 #define SIZE	0x100
 

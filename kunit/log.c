@@ -7,7 +7,6 @@
 
 #include "helpers.h"
 
-#define RW	VIRTIO_MEM_XLATE_RW
 #define PAGE	(1UL << VIRTIO_MEM_XLATE_LOG_SHIFT)
 #define NR_PAGES	40
 #define NR_BITS		100

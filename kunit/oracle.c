@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Random tables and questions, answered a second time by a model that is too
- * stupid to be wrong: it looks at every slot for every byte.
+ * Random tables and random questions: each answer must be the model's.
  *
- * A failure prints a seed; virtio_mem_xlate_kunit.seed=SEED starts with it.
+ * A failing test prints its seed and the slots; virtio_mem_xlate_kunit.seed=SEED repeats it.
  */
 #include <linux/jiffies.h>
 #include <linux/moduleparam.h>
@@ -12,9 +11,8 @@
 
 #include "helpers.h"
 
-#define R	VIRTIO_MEM_XLATE_READ
-#define W	VIRTIO_MEM_XLATE_WRITE
-#define RW	VIRTIO_MEM_XLATE_RW
+#define SLOT_LIVE	U32_MAX
+#include "model.h"
 
 #define MAX_MODEL_SLOTS	24
 #define MAX_SLOT_SIZE	24
@@ -37,11 +35,11 @@ struct oracle {
 	struct virtio_mem_xlate *xlate;
 	struct virtio_mem_xlate_cursor cursor;	/* kept through all updates */
 
-	/* The model: the slots in force, in no order. */
-	struct virtio_mem_xlate_slot slots[MAX_MODEL_SLOTS];
-	unsigned int nr_slots;
+	struct model model;
+	struct model_slot slots[MAX_MODEL_SLOTS];	/* of the current table, in any order */
+	struct virtio_mem_xlate_slot input[MAX_MODEL_SLOTS];	/* of register and replace */
 
-	/* The question, for the report. */
+	/* The question, for the message of a failing test. */
 	struct virtio_driver_range range;
 	unsigned int access;
 	bool failed;
@@ -90,66 +88,56 @@ static bool chance(struct oracle *o, u32 percent)
 	return below(o, 100) < percent;
 }
 
-/* The stupid part: one byte, every slot. */
+/* The model's answer to the question; fills o->pieces with the pieces before the error. */
+static struct answer model_answer(struct oracle *o)
+{
+	struct answer answer = model_range(&o->model, 0, o->range.start, o->range.len, o->access,
+					   MAX_QUERY, false), piece;
+	u64 pos = o->range.start, end = pos + (u64)answer.good;
+	unsigned int i;
 
-static int stupid_byte(struct oracle *o, u64 gpa, unsigned int access, u8 **kva)
+	for (i = 0; i < answer.pieces; i++) {
+		piece = model_range(&o->model, 0, pos, end - pos, o->access, 1, false);
+		o->pieces[i] = (struct kvec){ (void *)piece.kva, piece.piece };
+		pos += o->pieces[i].iov_len;
+	}
+	return answer;
+}
+
+/* The model's address of a byte that @access allows. */
+static u8 *model_kva(struct oracle *o, u64 gpa, unsigned int access)
+{
+	uintptr_t kva = 0;
+	wide end;
+
+	model_byte(&o->model, 0, gpa, access, &kva, &end);
+	return (u8 *)kva;
+}
+
+static void model_set(struct oracle *o, const struct virtio_mem_xlate_slot *slots,
+		      unsigned int nr_slots)
 {
 	unsigned int i;
-	u64 j;
 
-	for (i = 0; i < o->nr_slots; i++)
-		for (j = 0; j < o->slots[i].size; j++)
-			if (o->slots[i].gpa + j == gpa) {
-				*kva = (u8 *)o->slots[i].kva + j;
-				return (o->slots[i].access & access) == access ? 0 : -EPERM;
-			}
-	return -EFAULT;
+	for (i = 0; i < nr_slots; i++)
+		o->slots[i] = (struct model_slot){ slots[i], SLOT_LIVE };
+	o->model = (struct model){ .slots = o->slots, .nr = nr_slots };
 }
 
-/* Fills o->pieces with the @good bytes before the first error. */
-static int stupid_translate(struct oracle *o, struct virtio_driver_range range,
-			    unsigned int access, u64 *good, unsigned int *pieces)
-{
-	u8 *kva, *last = NULL;
-	int err;
-
-	*pieces = 0;
-	for (*good = 0; *good < range.len; ++*good) {
-		err = stupid_byte(o, range.start + *good, access, &kva);
-		if (err)
-			return err;
-		if (!*pieces || kva != last + 1)
-			o->pieces[(*pieces)++] = (struct kvec){ kva, 0 };
-		o->pieces[*pieces - 1].iov_len++;
-		last = kva;
-	}
-	return 0;
-}
-
-static bool stupid_overlap(const struct virtio_mem_xlate_slot *a,
-			   const struct virtio_mem_xlate_slot *b)
-{
-	u64 i, j;
-
-	for (i = 0; i < a->size; i++)
-		for (j = 0; j < b->size; j++)
-			if (a->gpa + i == b->gpa + j)
-				return true;
-	return false;
-}
-
-static bool stupid_overlaps(const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
+/* Do any two of the first @nr slots of the model share a byte? */
+static bool model_overlaps(const struct oracle *o, unsigned int nr)
 {
 	unsigned int i, j;
 
-	for (i = 0; i < nr_slots; i++)
+	for (i = 0; i < nr; i++)
 		for (j = 0; j < i; j++)
-			if (stupid_overlap(&slots[i], &slots[j]))
+			if (slot_start(&o->slots[i]) < slot_end(&o->slots[j]) &&
+			    slot_start(&o->slots[j]) < slot_end(&o->slots[i]))
 				return true;
 	return false;
 }
 
-/* Random slots behind each other, in random order. */
+/* Makes random slots, each above the one before, and shuffles them. */
 static unsigned int random_slots(struct oracle *o, struct virtio_mem_xlate_slot *slots,
 				 unsigned int max)
 {
@@ -184,14 +172,14 @@ static unsigned int random_slots(struct oracle *o, struct virtio_mem_xlate_slot 
 	return n;
 }
 
-/* Mostly near the edge of a slot, where mistakes are. */
+/* Mostly near an edge of a slot. */
 static struct virtio_driver_range random_range(struct oracle *o)
 {
 	struct virtio_driver_range range;
 
 	range.start = o->layout->origin + below(o, 400) - 16;
-	if (o->nr_slots && chance(o, 80)) {
-		struct virtio_mem_xlate_slot *slot = &o->slots[below(o, o->nr_slots)];
+	if (o->model.nr && chance(o, 80)) {
+		struct virtio_mem_xlate_slot *slot = &o->slots[below(o, o->model.nr)].slot;
 
 		range.start = slot->gpa + (chance(o, 50) ? slot->size : 0) + below(o, 3) - 1;
 	}
@@ -201,14 +189,26 @@ static struct virtio_driver_range random_range(struct oracle *o)
 	return range;
 }
 
-/* Says what went wrong first, since all that follows is no news. */
+/* Shows the slots.  The picture of the index (debugfs) belongs here. */
+static void show_table(struct kunit *test, const struct oracle *o)
+{
+	unsigned int i;
+
+	for (i = 0; i < o->model.nr; i++)
+		kunit_err(test, "slot %#llx + %#llx, host byte %#tx, access %u\n",
+			  o->slots[i].slot.gpa, o->slots[i].slot.size,
+			  (u8 *)o->slots[i].slot.kva - o->memory, o->slots[i].slot.access);
+}
+
+/* Reports the first wrong answer only: the others follow from it. */
 static void expect_answer(struct kunit *test, struct oracle *o, bool ok, const char *what)
 {
 	if (ok || o->failed)
 		return;
 	o->failed = true;
 	kunit_err(test, "%s: %#llx + %#llx, access %u, %u slots\n", what, o->range.start,
-		  o->range.len, o->access, o->nr_slots);
+		  o->range.len, o->access, o->model.nr);
+	show_table(test, o);
 }
 
 static struct virtio_driver_range random_question(struct oracle *o, unsigned int access)
@@ -219,26 +219,17 @@ static struct virtio_driver_range random_question(struct oracle *o, unsigned int
 	return o->range;
 }
 
-/* What the model answers to the question. */
-static int stupid_answer(struct oracle *o, u64 *good, unsigned int *nr_pieces)
-{
-	*good = 0;
-	*nr_pieces = 0;
-	if (o->range.len > U64_MAX - o->range.start)
-		return -EOVERFLOW;
-	return stupid_translate(o, o->range, o->access, good, nr_pieces);
-}
-
 static void query_pieces(struct kunit *test, struct oracle *o, struct virtio_mem_xlate_view *view)
 {
 	unsigned int access = 1 + below(o, 3), nr_pieces, room, i;
 	struct virtio_device_range device = poisoned_device_range();
 	struct virtio_driver_range range = random_question(o, access), left = range;
 	struct kvec *want = o->pieces;
-	int err, ret;
-	u64 good;
+	struct answer answer = model_answer(o);
+	int err = answer.error, ret;
+	u64 good = answer.good;
 
-	err = stupid_answer(o, &good, &nr_pieces);
+	nr_pieces = answer.pieces;
 	o->answered += !err && range.len;
 
 	for (i = 0; i < 2; i++) {
@@ -279,18 +270,13 @@ static void query_copy_from(struct kunit *test, struct oracle *o,
 			    struct virtio_mem_xlate_view *view)
 {
 	struct virtio_driver_range range = random_question(o, R);
-	unsigned int nr_pieces;
-	u64 good, i;
-	u8 *kva;
-	int err;
+	int err = model_answer(o).error;
+	u64 i;
 
-	err = stupid_answer(o, &good, &nr_pieces);
 	memset(o->buf, POISON, sizeof(o->buf));
 	memset(o->want, POISON, sizeof(o->buf));
-	for (i = 0; !err && i < range.len; i++) {
-		stupid_byte(o, range.start + i, R, &kva);
-		o->want[i] = *kva;
-	}
+	for (i = 0; !err && i < range.len; i++)
+		o->want[i] = *model_kva(o, range.start + i, R);
 	expect_answer(test, o, virtio_mem_xlate_copy_from(view, o->buf, range) == err, "copy_from");
 	expect_answer(test, o, !memcmp(o->buf, o->want, sizeof(o->buf)), "bytes of copy_from");
 }
@@ -298,18 +284,13 @@ static void query_copy_from(struct kunit *test, struct oracle *o,
 static void query_copy_to(struct kunit *test, struct oracle *o, struct virtio_mem_xlate_view *view)
 {
 	struct virtio_driver_range range = random_question(o, W);
-	unsigned int nr_pieces;
-	u64 good, i;
-	u8 *kva;
-	int err;
+	int err = model_answer(o).error;
+	u64 i;
 
-	err = stupid_answer(o, &good, &nr_pieces);
 	prandom_bytes_state(&o->rnd, o->buf, sizeof(o->buf));
 	memcpy(o->want, o->memory, sizeof(o->want));
-	for (i = 0; !err && i < range.len; i++) {
-		stupid_byte(o, range.start + i, W, &kva);
-		o->want[kva - o->memory] = o->buf[i];
-	}
+	for (i = 0; !err && i < range.len; i++)
+		o->want[model_kva(o, range.start + i, W) - o->memory] = o->buf[i];
 	expect_answer(test, o, virtio_mem_xlate_copy_to(view, range, o->buf) == err, "copy_to");
 	expect_answer(test, o, !memcmp(o->memory, o->want, sizeof(o->want)), "bytes of copy_to");
 }
@@ -328,73 +309,75 @@ static void query(struct kunit *test, struct oracle *o)
 
 static void update_replace(struct kunit *test, struct oracle *o)
 {
-	struct virtio_mem_xlate_slot slots[MAX_MODEL_SLOTS];
-	unsigned int n = random_slots(o, slots, MAX_MODEL_SLOTS);
+	unsigned int n = random_slots(o, o->input, MAX_MODEL_SLOTS);
 
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_replace(o->xlate, slots, n), 0);
-	memcpy(o->slots, slots, sizeof(slots));
-	o->nr_slots = n;
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_replace(o->xlate, o->input, n), 0);
+	model_set(o, o->input, n);
 }
 
-/* Where the slots lie is random, so many of these overlap and must be refused. */
+/* Random places, so many of these slots overlap others and must be refused. */
 static void update_add(struct kunit *test, struct oracle *o)
 {
-	struct virtio_mem_xlate_slot *slots = &o->slots[o->nr_slots];
-	unsigned int n = random_slots(o, slots, min(MAX_MODEL_SLOTS - o->nr_slots, 3U)), i;
+	struct virtio_mem_xlate_slot slots[3];
+	unsigned int n = random_slots(o, slots, min(MAX_MODEL_SLOTS - o->model.nr, 3U)), i;
 	bool overlaps;
 
-	for (i = 0; i < n && o->layout->origin < U64_MAX / 2 + 1; i++)
-		slots[i].gpa += below(o, 300);
-	overlaps = stupid_overlaps(o->slots, o->nr_slots + n);
+	for (i = 0; i < n; i++) {
+		if (o->layout->origin < U64_MAX / 2 + 1)
+			slots[i].gpa += below(o, 300);
+		o->slots[o->model.nr + i] = (struct model_slot){ slots[i], SLOT_LIVE };
+	}
+	overlaps = model_overlaps(o, o->model.nr + n);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(o->xlate, slots, n), overlaps ? -EEXIST : 0);
 	if (overlaps)
 		o->refused++;
 	else
-		o->nr_slots += n;
+		o->model.nr += n;
 }
 
-/* The slots of a range from the start of one to the end of one, or of a byte more or less. */
+/*
+ * Removes from the start of a slot to the end of a slot, which may be another.  Sometimes the
+ * range is a byte off at an end, and must be refused.
+ */
 static void update_remove(struct kunit *test, struct oracle *o)
 {
 	u64 gpa = o->layout->origin, end = gpa + 1;
-	bool begins = false, ends = false;
 	unsigned int i, n = 0;
+	bool removable;
 
-	if (o->nr_slots) {
-		struct virtio_mem_xlate_slot *from = &o->slots[below(o, o->nr_slots)], *to = from;
+	if (o->model.nr) {
+		struct model_slot *from = &o->slots[below(o, o->model.nr)], *to = from;
 
 		if (chance(o, 30))
-			to = &o->slots[below(o, o->nr_slots)];
-		gpa = from->gpa;
-		end = to->gpa + to->size;
+			to = &o->slots[below(o, o->model.nr)];
+		gpa = from->slot.gpa;
+		end = to->slot.gpa + to->slot.size;
 	}
 	if (chance(o, 20))
 		gpa += below(o, 3) - 1;
 	if (chance(o, 20))
 		end += below(o, 3) - 1;
-	for (i = 0; i < o->nr_slots; i++) {
-		begins |= o->slots[i].gpa == gpa;
-		ends |= o->slots[i].gpa + o->slots[i].size == end && gpa < end;
-	}
-	o->refused += !(begins && ends);
+	removable = model_removable(&o->model, gpa, end - gpa);
+	o->refused += !removable;
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(o->xlate, gpa, end - gpa),
-			begins && ends ? 0 : -ENOENT);
-	if (!begins || !ends)
+			removable ? 0 : -ENOENT);
+	if (!removable)
 		return;
-	for (i = 0; i < o->nr_slots; i++)
-		if (o->slots[i].gpa < gpa || o->slots[i].gpa >= end)
+	for (i = 0; i < o->model.nr; i++)
+		if (o->slots[i].slot.gpa < gpa || o->slots[i].slot.gpa >= end)
 			o->slots[n++] = o->slots[i];
-	o->nr_slots = n;
+	o->model.nr = n;
 }
 
 static void one_context(struct kunit *test, struct oracle *o, u64 table_seed)
 {
-	unsigned int i;
+	unsigned int n, i;
 
 	prandom_seed_state(&o->rnd, table_seed);
 	prandom_bytes_state(&o->rnd, o->memory, sizeof(o->memory));
-	o->nr_slots = random_slots(o, o->slots, MAX_MODEL_SLOTS);
-	o->xlate = virtio_mem_xlate_register(o->slots, o->nr_slots);
+	n = random_slots(o, o->input, MAX_MODEL_SLOTS);
+	model_set(o, o->input, n);
+	o->xlate = virtio_mem_xlate_register(o->input, n);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, o->xlate);
 	query(test, o);
 	for (i = 0; i < UPDATES && !o->failed; i++) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What makes a table, and how it changes.  No memory behind the slots is touched. */
+/* Validation of slots, and updates of the table.  The tests access no memory of a slot. */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
@@ -9,10 +9,6 @@
 #include <linux/sizes.h>
 
 #include "helpers.h"
-
-#define R	VIRTIO_MEM_XLATE_READ
-#define W	VIRTIO_MEM_XLATE_WRITE
-#define RW	VIRTIO_MEM_XLATE_RW
 
 #define SLOT(_gpa, _size, _kva, _access) {					\
 	.gpa = (_gpa), .size = (_size), .kva = (void *)(uintptr_t)(_kva), .access = (_access) }
@@ -112,7 +108,7 @@ static void validate_desc(const struct validate_case *c, char *desc)
 
 KUNIT_ARRAY_PARAM(validate, validate_cases, validate_desc);
 
-/* In any place of the array; and what fails changes nothing. */
+/* The bad slot may have any place in the array; a failing call changes nothing. */
 static void slot_is_validated(struct kunit *test)
 {
 	const struct validate_case *c = test->param_value;
@@ -233,8 +229,8 @@ static void slots_in_any_order(struct kunit *test)
 #define SHUFFLED	1000
 
 /*
- * Of addresses that differ in any bits, as many as there are; those that are added lie
- * among the others, below and above them.
+ * The addresses of the slots differ in high or low bits.  The added slots lie between the
+ * others, below and above them.
  */
 static void many_slots_in_any_order(struct kunit *test)
 {
@@ -327,7 +323,7 @@ static void every_number_of_slots(struct kunit *test)
 	}
 }
 
-/* Whatever the table cuts addresses into, a byte more or less at either end counts. */
+/* Slots that end a byte before, at, or after a power of two: a likely edge of a bucket. */
 static void edges_off_by_one(struct kunit *test)
 {
 	unsigned int shift;
@@ -354,8 +350,8 @@ static void edges_off_by_one(struct kunit *test)
 #define SMALL_SLOTS	16
 
 /*
- * A slot that is large in the part of the table that many small ones share, so
- * that an index which cuts that part finer can have entries that are wholly in it.
+ * Many small slots beside a large one: the index gets nodes with small buckets there, and
+ * some buckets lie wholly in the large slot.
  */
 static void large_slot_among_small_ones(struct kunit *test)
 {
@@ -461,7 +457,7 @@ static void remove_all_then_add(struct kunit *test)
 	EXPECT_BASE(test, xlate);
 }
 
-/* A slot that is gone already is as good as a hole, unless the range begins or ends there. */
+/* A removed slot is a hole: a range may span it, but not begin or end with it. */
 static void remove_around_a_removed_slot(struct kunit *test)
 {
 	struct virtio_mem_xlate *xlate = register_for_test(test, base, ARRAY_SIZE(base));
@@ -477,7 +473,7 @@ static void remove_around_a_removed_slot(struct kunit *test)
 	EXPECT_BASE(test, xlate);
 }
 
-/* The removed slot is still in the array; it must be in nobody's way. */
+/* The table still has the removed slot in its array; a new slot may overlap it. */
 static void add_over_a_removed_slot(struct kunit *test)
 {
 	const struct virtio_mem_xlate_slot moved[] = {
@@ -544,7 +540,7 @@ static void too_many_slots(struct kunit *test)
 		expect_table(test, xlate, &slots[i], 1);
 	expect_table(test, xlate, &slots[max - 1], 1);
 
-	/* A removed slot counts no more. */
+	/* A removed slot does not count towards the limit. */
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, slots[7].gpa, slots[7].size), 0);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(xlate, &one_more, 1), 0);
 	expect_table(test, xlate, &one_more, 1);
@@ -600,7 +596,7 @@ static void fail_from(struct kunit *test, unsigned int nth)
 	current->fail_nth = nth;
 }
 
-/* Ends that; returns how many allocations are left before one would fail: 0 if one did. */
+/* Ends the injection; returns the number of allocations before the next failure, 0 after one. */
 static unsigned int fail_no_more(struct kunit *test)
 {
 	unsigned int nth = current->fail_nth;
@@ -623,14 +619,14 @@ static unsigned int fail_no_more(struct kunit *test)
 }
 #endif
 
-/* Memory ends at the first allocation, then at the second, until there is none left to fail. */
+/* Fails the first allocation and all after it, then from the second on, and so on. */
 static void register_without_memory(struct kunit *test)
 {
 	struct virtio_mem_xlate *xlate;
 	unsigned int nth = 0, left, injected = 0;
 
-	msleep(500);	/* those of the tests before are freed in their own time */
-	register_for_test(test, NULL, 0);	/* the list of one context needs no memory */
+	msleep(500);	/* the contexts of earlier tests are freed later */
+	register_for_test(test, NULL, 0);	/* the list of contexts now has memory */
 	do {
 		fail_from(test, ++nth);
 		xlate = virtio_mem_xlate_register(base, ARRAY_SIZE(base));
@@ -693,10 +689,7 @@ static void update_without_memory(struct kunit *test)
 	}
 }
 
-/*
- * KVM's deletion of a memslot allocates.  Here the first allocation would fail,
- * and none is even asked for.
- */
+/* remove() and unregister() allocate nothing (KVM's deletion of a memslot does). */
 static void remove_without_memory(struct kunit *test)
 {
 	struct virtio_mem_xlate *xlate;
@@ -709,7 +702,7 @@ static void remove_without_memory(struct kunit *test)
 		fail_from(test, 1);
 		ret = virtio_mem_xlate_remove(xlate, base[i].gpa, base[i].size);
 		left = fail_no_more(test);
-		/* What debugs objects makes some of its own. */
+		/* DEBUG_OBJECTS allocates, too. */
 		KUNIT_EXPECT_TRUE(test, left == 1 || IS_ENABLED(CONFIG_DEBUG_OBJECTS));
 		KUNIT_EXPECT_EQ(test, ret, 0);
 		KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, base[i].gpa), ERR_PTR(-EFAULT));

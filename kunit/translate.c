@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a view answers, checked by the bytes that it leads to. */
+/* Translation through a view: each test checks the bytes, not only the pointers. */
 #include <linux/io.h>
 #include <linux/sizes.h>
 
 #include "helpers.h"
-
-#define R	VIRTIO_MEM_XLATE_READ
-#define W	VIRTIO_MEM_XLATE_WRITE
-#define RW	VIRTIO_MEM_XLATE_RW
 
 /*
  * One guest for all cases.  The letters stand for slots:
@@ -242,7 +238,7 @@ static void next_walks_the_pieces(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ret, c->err);
 	KUNIT_EXPECT_TRUE(test, device_range_is_empty(device));
 
-	/* What is left starts at the failing byte, and failing moves nothing. */
+	/* The rest of the range starts at the failing byte; a failing call does not move it. */
 	KUNIT_EXPECT_EQ(test, driver.start, c->start + good);
 	KUNIT_EXPECT_EQ(test, driver.len, c->len - good);
 	left = driver;
@@ -282,7 +278,7 @@ static void kvec_fills_an_array(struct kunit *test)
 	}
 }
 
-/* Slots are shorter than this in all, so a copy that succeeds fits. */
+/* All slots together are shorter, so every copy that succeeds fits. */
 #define COPY_MAX	MEMORY_SIZE
 
 static void copy_from_moves_bytes(struct kunit *test)
@@ -335,7 +331,7 @@ static void copy_to_moves_bytes(struct kunit *test)
 	}
 }
 
-/* Every start and length over three slots of odd sizes: DPDK advanced the wrong side. */
+/* Every start and length over three slots of odd sizes (DPDK advanced the wrong pointer). */
 static void copies_of_every_length(struct kunit *test)
 {
 	CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
@@ -474,7 +470,7 @@ static void typed_pointers(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, virtio_device_range_mut_ptr(device, u64));
 }
 
-/* KVM's last_used_slot, pfncache, vpp#776: an answer kept over a change of the table. */
+/* No answer may outlive an update, as in KVM's last_used_slot, pfncache and vpp#776. */
 static void nothing_stale_after_an_update(struct kunit *test)
 {
 	struct guest *guest = test->priv;
@@ -496,7 +492,7 @@ static void nothing_stale_after_an_update(struct kunit *test)
 #define CLUSTERS	16
 #define CLUSTER_SLOTS	128
 
-/* More slots close together, in more places, than any index has memory to tell apart. */
+/* Too many clusters of small slots for the index to give each slot a bucket. */
 static void many_clusters(struct kunit *test)
 {
 	unsigned int nr = CLUSTERS * CLUSTER_SLOTS, i, round;
@@ -534,8 +530,8 @@ static void many_clusters(struct kunit *test)
 #define LARGE	0x1000000
 
 /*
- * A slot so large that the index has to cut it into many buckets, for the sake of small
- * slots beside it; where a range in it ends decides, not how many buckets it crosses.
+ * The small slots force small buckets, so the large slot covers many.  The end of a range
+ * decides the answer, not the number of buckets that it crosses.
  */
 static void ranges_over_many_buckets(struct kunit *test)
 {
@@ -551,7 +547,7 @@ static void ranges_over_many_buckets(struct kunit *test)
 			0x1000 + LARGE + (i - 1) * 0x8000, 0x8000,
 			(void *)0x10000000 + LARGE + (i - 1) * 0x8000, i % 3 ? R : RW,
 		};
-	/* The first of the small ones goes on in the host where the large one ends, no other. */
+	/* In the host only the first small slot touches its neighbour, the large slot. */
 	for (i = 2; i < ARRAY_SIZE(slots); i++)
 		slots[i].kva += i * 0x1000;
 	xlate = register_for_test(test, slots, ARRAY_SIZE(slots));
@@ -584,7 +580,7 @@ static void ranges_over_many_buckets(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, translate(xlate, 0x1000 + LARGE - j, j, R, &device), -EFAULT);
 }
 
-/* A walk without room ends, but judges the next byte first. */
+/* A walk without room judges the access of the next byte, then ends. */
 static void room_ends_the_walk(struct kunit *test)
 {
 	CLASS(virtio_mem_xlate_view, view)(guest_xlate(test));
@@ -617,7 +613,7 @@ static void room_ends_the_walk(struct kunit *test)
 	}
 }
 
-/* All three have the same kva - gpa, which does not make one of them. */
+/* All three slots have the same kva - gpa, and are still three slots. */
 static void same_offset_across_a_hole(struct kunit *test)
 {
 	const u64 gpa = 0x40000;
@@ -668,7 +664,7 @@ static void removed_slot_ends_a_piece(struct kunit *test)
 	expect_piece(test, device, 0x1180, 0x41, RW);
 }
 
-/* What a cursor and the plain lookup say of @gpa; they must agree. */
+/* Translates by the cursor; virtio_mem_xlate_range() must give the same answer. */
 static void *by_cursor(struct kunit *test, struct virtio_mem_xlate_cursor *cursor,
 		       struct virtio_mem_xlate *xlate, u64 gpa, u64 len, unsigned int access)
 {
@@ -743,7 +739,7 @@ static void cursor_answers_as_range_does(struct kunit *test)
 	}
 }
 
-/* The next table may be where the last one was, and another context's where this one's. */
+/* A new table may have the address of a freed one, also of another context. */
 static void cursor_knows_no_other_table(struct kunit *test)
 {
 	struct virtio_mem_xlate_slot slots[] = {
@@ -779,7 +775,7 @@ static void cursor_knows_no_other_table(struct kunit *test)
 	virtio_mem_xlate_put(other);
 }
 
-/* No buffer can be that long, however often the guest names the same memory. */
+/* No buffer is longer than SIZE_MAX, although slots may share host memory. */
 static void copy_longer_than_size_max(struct kunit *test)
 {
 #if BITS_PER_LONG == 32

@@ -9,7 +9,7 @@
  * usage: exhaustive SLOTS PART PARTS
  */
 #include "virtio_mem_xlate.c"
-#include "model.h"
+#include "kunit/model.h"
 #include "index.h"
 
 #define WORDS (1U << NARROW)

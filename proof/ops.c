@@ -11,7 +11,7 @@
  * With libFuzzer it is the target; built with -DRANDOM: ops SEED RUNS.
  */
 #include "virtio_mem_xlate.c"
-#include "model.h"
+#include "kunit/model.h"
 
 #define CONTEXTS 3
 #define SLOTS 96

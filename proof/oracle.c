@@ -9,7 +9,7 @@
  * What fails is printed as the arguments that repeat it.
  */
 #include "virtio_mem_xlate.c"
-#include "model.h"
+#include "kunit/model.h"
 #include "index.h"
 
 #define MAX_SLOTS 32764
@@ -45,6 +45,9 @@ static u64 below(u64 n)
 {
 	return (wide)rnd() * n >> 64;
 }
+
+#define random_below below
+#include "kunit/layouts.h"
 
 static bool chance(unsigned int percent)
 {
@@ -104,34 +107,13 @@ static void make_slots(enum layout shape, unsigned int n)
 	model.nr = 0;
 	switch (shape) {
 	case EQ2M:
-		for (i = 0; i < n; i++)
-			add_slot(i * 2 * M, 2 * M);
-		break;
 	case PC:
-		add_slot(0, 640 * K);
-		add_slot(0xc0000, 32 * K);
-		add_slot(0xe0000, 128 * K);
-		add_slot(M, 3 * G - M);
-		add_slot(4 * G - 16 * M, 4 * M);
-		add_slot(4 * G - 4 * M, 2 * M);
-		add_slot(4 * G - 256 * K, 256 * K);
-		for (i = 7; i < n; i++)
-			add_slot(4 * G + (i - 7) * 128 * M, 128 * M);
-		break;
 	case RAND:
-		for (i = 0; i < n; i++, pos += size + (1 + below(1500)) * 4 * K)
-			add_slot(pos, size = (1 + below(1500)) * 4 * K);
-		break;
 	case ADV:
-		for (i = 0; i < n / 2; i++)
-			add_slot(i * 4 * K, 4 * K);
-		for (pos = n / 2 * 4 * K; i + 1 < n; i++, pos += 2 * M + below(512) * 4 * K)
-			add_slot(pos, 2 * M);
-		add_slot(1024 * G + pos, 2 * M);
-		break;
 	case HEAVYTAIL:
-		for (i = 0; i < n; i++, pos += size + 4 * K * log_uniform(22))
-			add_slot(pos, size = 4 * K * (1 + log_uniform(22)));
+		guest_layouts[shape].make(input, n);
+		for (i = 0; i < n; i++)
+			add_slot(input[i].gpa, input[i].size);
 		break;
 	case TINY:	/* or of one byte each, without a hole: nodes of such buckets, of the last, too */
 		most = chance(30) ? 1 : 9;

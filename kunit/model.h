@@ -1,28 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The same answers as the table gives, from slots as they were handed in: in 128
- * bits, where nothing wraps, and by comparing each slot's two ends.
+ * The model: it must give the same answers as the table.  It keeps the slots as the caller
+ * passed them and compares each address with both ends of each slot.
+ *
+ * kunit/oracle.c uses it in the kernel, proof/ in user space.  The includer has the types of
+ * virtio_mem_xlate.h, and SLOT_LIVE: the value of @removed of a slot that is not removed.
  */
-#ifndef PROOF_MODEL_H
-#define PROOF_MODEL_H
+#ifndef _VIRTIO_MEM_XLATE_MODEL_H
+#define _VIRTIO_MEM_XLATE_MODEL_H
 
+/* Addresses in more bits than an address has, so that no sum wraps. */
 #ifdef NARROW
 typedef unsigned int wide;
-#elif __SIZEOF_LONG__ == 4	/* clang has it there, too */
+#elif defined(__KERNEL__) && __SIZEOF_LONG__ == 4	/* no wider type; its slots do not wrap */
+typedef u64 wide;
+#elif __SIZEOF_LONG__ == 4	/* of clang, which has no 128 bits there otherwise */
 typedef unsigned _BitInt(128) wide;
 #else
 typedef unsigned __int128 wide;
-#endif
+#endif /* _VIRTIO_MEM_XLATE_MODEL_H */
 
 struct model_slot {
 	struct virtio_mem_xlate_slot slot;
-	u32 removed;		/* first generation without it */
+	u32 removed;		/* the first generation without this slot */
 };
 
 struct model {
-	struct model_slot *slots;	/* share no byte; in no order unless @sorted */
+	struct model_slot *slots;	/* no two share a byte; in any order unless @sorted */
 	unsigned int nr;
-	unsigned int hint;	/* a slot near the question, where they are sorted */
+	unsigned int hint;	/* if @sorted: the number of a slot near the question */
 	bool sorted;
 };
 
@@ -40,7 +46,7 @@ static inline struct model_slot *model_find(const struct model *model, wide gpa)
 {
 	unsigned int i = 0, n = model->nr;
 
-	/* Of sorted slots, no more than three about the hint if they enclose @gpa. */
+	/* If the three slots about the hint enclose @gpa, no other slot can have it. */
 	if (model->sorted && model->hint > 0 && model->hint + 1 < n &&
 	    slot_start(&model->slots[model->hint - 1]) <= gpa &&
 	    gpa < slot_end(&model->slots[model->hint + 1])) {
@@ -53,7 +59,7 @@ static inline struct model_slot *model_find(const struct model *model, wide gpa)
 	return NULL;
 }
 
-/* Do live slots begin at @gpa and end with the last of @size bytes from there? */
+/* Does a live slot begin at @gpa, and does one end with the last of @size bytes from there? */
 static inline bool model_removable(const struct model *model, wide gpa, wide size)
 {
 	bool begins = false, ends = false;
@@ -67,10 +73,13 @@ static inline bool model_removable(const struct model *model, wide gpa, wide siz
 		begins |= slot_start(m) == gpa;
 		ends |= slot_end(m) == gpa + size;
 	}
-	return size && begins && ends;
+	return size && size <= (wide)U64_MAX - gpa && begins && ends;
 }
 
-/* What the byte at @gpa is to a view of @generation: 0 and its address, or -errno. */
+/*
+ * Translates the byte at @gpa for a view of @generation.  Returns -errno, or 0, the byte's @kva,
+ * and the @end of its slot.
+ */
 static inline int model_byte(const struct model *model, u32 generation, wide gpa,
 			     unsigned int access, uintptr_t *kva, wide *end)
 {
@@ -88,31 +97,32 @@ static inline int model_byte(const struct model *model, u32 generation, wide gpa
 struct answer {
 	int error;		/* of the first byte that is inaccessible or has no room, or 0 */
 	uintptr_t kva;		/* of the first byte */
-	wide piece;		/* bytes that are contiguous from there */
-	wide good;		/* bytes before the error, or all */
-	unsigned int pieces;	/* in these */
+	wide piece;		/* length of the first contiguous piece */
+	wide good;		/* number of bytes before the error, or of all */
+	unsigned int pieces;	/* number of contiguous pieces in these */
 };
 
 /*
- * All about [start, start + len), in @room pieces at most.  Goes byte by byte, or, once
- * @by_slot, from slot to slot, whose bytes are all alike.
+ * Walks [start, start + len) with room for @room pieces: byte by byte, or, if @by_slot, a slot
+ * at a time, since all bytes of a slot have the same answer.
  */
 static inline struct answer model_range(const struct model *model, u32 generation, wide start,
 					wide len, unsigned int access, unsigned int room,
 					bool by_slot)
 {
 	struct answer answer = {};
-	wide pos, end = start + len, slot;
+	wide pos, end, slot;
 	uintptr_t kva, next = 0;
 
 	if (!access || access > VIRTIO_MEM_XLATE_RW) {
 		answer.error = -EINVAL;
 		return answer;
 	}
-	if (end > (wide)U64_MAX) {
+	if (len > (wide)U64_MAX - start) {
 		answer.error = -EOVERFLOW;
 		return answer;
 	}
+	end = start + len;
 	for (pos = start; pos < end; pos = slot < end ? slot : end) {
 		answer.error = model_byte(model, generation, pos, access, &kva, &slot);
 		if (answer.error)
@@ -136,4 +146,4 @@ static inline struct answer model_range(const struct model *model, u32 generatio
 	return answer;
 }
 
-#endif
+#endif /* _VIRTIO_MEM_XLATE_MODEL_H */

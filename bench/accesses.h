@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What is looked up: layouts of guest memory and patterns of accesses to it.
- * All from one seeded generator, so that two runs measure the same.
+ * The accesses that the benchmark measures, to the layouts of kunit/layouts.h.
+ * One seeded generator makes all, so that two runs measure the same.
  */
-#ifndef _BENCH_LAYOUTS_H
-#define _BENCH_LAYOUTS_H
+#ifndef _BENCH_ACCESSES_H
+#define _BENCH_ACCESSES_H
 
 #include <linux/math64.h>
 #include <linux/prandom.h>
@@ -21,92 +21,7 @@ static u64 random_below(u64 n)
 	return mul_u64_u64_shr(high << 32 | prandom_u32_state(&rnd), n, 64);
 }
 
-static u64 random_pages(u64 max)
-{
-	return (random_below(max / SZ_4K) + 1) * SZ_4K;
-}
-
-/* Log-uniform over the 22 octaves from 4 KiB on. */
-static u64 random_octave(void)
-{
-	u64 low = (u64)SZ_4K << random_below(22);
-
-	return low + ALIGN_DOWN(random_below(low), SZ_4K);
-}
-
-static void eq2m(struct virtio_mem_xlate_slot *slots, unsigned int n)
-{
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
-		slots[i].gpa = (u64)i * SZ_2M;
-		slots[i].size = SZ_2M;
-	}
-}
-
-/* What a PC with firmware in flash looks like; the lowest @n slots of it. */
-static void pc(struct virtio_mem_xlate_slot *slots, unsigned int n)
-{
-	static const struct virtio_mem_xlate_slot below_4g[] = {
-		{ 0, 0xa0000 },
-		{ 0xc0000, 0x20000 },		/* option ROMs */
-		{ 0xe0000, 0x20000 },		/* the BIOS */
-		{ SZ_1M, 3 * (u64)SZ_1G - SZ_1M },
-		{ 0xfeb80000, 0x40000 },	/* a PCI ROM */
-		{ 0xffc00000, 0x84000 },	/* the firmware's variables */
-		{ 0xffc84000, 0x37c000 },	/* the firmware */
-	};
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
-		if (i < ARRAY_SIZE(below_4g)) {
-			slots[i].gpa = below_4g[i].gpa;
-			slots[i].size = below_4g[i].size;
-		} else {
-			slots[i].gpa = SZ_4G + (u64)(i - ARRAY_SIZE(below_4g)) * SZ_128M;
-			slots[i].size = SZ_128M;
-		}
-	}
-}
-
-static void random_sizes(struct virtio_mem_xlate_slot *slots, unsigned int n)
-{
-	u64 gpa = 0;
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
-		slots[i].gpa = gpa;
-		slots[i].size = random_pages(6 * SZ_1M);
-		gpa += slots[i].size + random_pages(6 * SZ_1M);
-	}
-}
-
-static void adversarial(struct virtio_mem_xlate_slot *slots, unsigned int n)
-{
-	u64 gpa = 0;
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
-		slots[i].gpa = gpa;
-		slots[i].size = i < n / 2 ? SZ_4K : SZ_2M;
-		gpa += slots[i].size;
-		if (i >= n / 2)
-			gpa += random_pages(SZ_2M);
-	}
-	slots[n - 1].gpa = SZ_1T + SZ_1G;
-}
-
-static void heavytail(struct virtio_mem_xlate_slot *slots, unsigned int n)
-{
-	u64 gpa = 0;
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
-		slots[i].gpa = gpa;
-		slots[i].size = random_octave();
-		gpa += slots[i].size + random_octave();
-	}
-}
+#include "../kunit/layouts.h"
 
 /*
  * The first slot is most of the buckets, and as many slots of one bucket each as keep the
@@ -136,26 +51,15 @@ static void pieces(struct virtio_mem_xlate_slot *slots, unsigned int n)
 	}
 }
 
-static const struct layout {
-	const char *name;
-	void (*make)(struct virtio_mem_xlate_slot *slots, unsigned int n);
-} layouts[] = {
-	{ "eq2m", eq2m },
-	{ "pc", pc },
-	{ "rand", random_sizes },
-	{ "adv", adversarial },
-	{ "heavytail", heavytail },
-};
-
 /* Those of single cells. */
-static const struct layout cliff_layout = { "cliff", cliff };
-static const struct layout pieces_layout = { "pieces", pieces };
+static const struct guest_layout cliff_layout = { "cliff", cliff };
+static const struct guest_layout pieces_layout = { "pieces", pieces };
 
 /*
  * Nothing is behind a kva but where something is to be read; they are anywhere,
  * as pages of guests are.
  */
-static void make_layout(const struct layout *layout, struct virtio_mem_xlate_slot *slots,
+static void make_layout(const struct guest_layout *layout, struct virtio_mem_xlate_slot *slots,
 			unsigned int n)
 {
 	unsigned int i;
@@ -320,4 +224,4 @@ static unsigned long reference(const struct virtio_mem_xlate_slot *slots, unsign
 	return 0;
 }
 
-#endif /* _BENCH_LAYOUTS_H */
+#endif /* _BENCH_ACCESSES_H */
