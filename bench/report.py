@@ -85,14 +85,15 @@ def tables():
         row(who, [f'{get("eq2m", n, who, length="16", mode="descriptor").median / 1000:.2f}'
                   for n in NS])
 
-    print('\nLong ranges in one slot (64 KiB to 4 GiB - 1) and lookups in small slots of the same table:')
+    print('\nLong ranges in one slot, 64 KiB to 4 GiB - 1, and lookups in small ones of that table:')
     for mode in 'throughput', 'chain':
         for pattern, length in ('one_slot', '64K-4G'), ('uniform', '1-1514'):
             what = {'pattern': pattern, 'length': length, 'mode': mode}
             cells = [n for n in NS if get('cliff', n, 'ours', **what)]
             print(f'{pattern}, {mode}')
             row('slots', [f'{n} ' for n in cells])
-            row('ours ns', [f'{get("cliff", n, "ours", **what).median / 1000:.2f} ' for n in cells])
+            row('ours ns', [f'{get("cliff", n, "ours", **what).median / 1000:.2f} '
+                            for n in cells])
             for who in 'vhost_iotlb', 'sorted':
                 row(who, [f'{ratio("cliff", n, who, **what):.2f}x' for n in cells])
     print('\n1024 pieces by kvec(), ns a piece; translate_desc() looks each up, sorted searches once:')

@@ -315,8 +315,11 @@ static struct kvec kvecs[NR_PIECES];
 
 static u64 kvecs_sum(int ret)
 {
-	return ret + (unsigned long)kvecs[0].iov_base + (unsigned long)kvecs[NR_PIECES / 2].iov_base +
-	       (unsigned long)kvecs[NR_PIECES - 1].iov_base + kvecs[NR_PIECES - 1].iov_len;
+	const struct kvec *first = &kvecs[0], *middle = &kvecs[NR_PIECES / 2];
+	const struct kvec *last = &kvecs[NR_PIECES - 1];
+
+	return ret + (unsigned long)first->iov_base + (unsigned long)middle->iov_base +
+	       (unsigned long)last->iov_base + last->iov_len;
 }
 
 static noinline void ours_kvecs(const struct peers *peers, const u64 *accesses, unsigned int nr,
@@ -331,9 +334,10 @@ static noinline void ours_kvecs(const struct peers *peers, const u64 *accesses, 
 		struct virtio_driver_range driver;
 
 		barrier();
-		if (!virtio_driver_range_init(&driver, access_gpa(accesses[i]), NR_PIECES * SZ_4K))
-			*sum += kvecs_sum(virtio_mem_xlate_kvec(&view, driver, VIRTIO_MEM_XLATE_READ,
-								kvecs, NR_PIECES));
+		if (virtio_driver_range_init(&driver, access_gpa(accesses[i]), NR_PIECES * SZ_4K))
+			continue;
+		*sum += kvecs_sum(virtio_mem_xlate_kvec(&view, driver, VIRTIO_MEM_XLATE_READ, kvecs,
+							NR_PIECES));
 	}
 }
 

@@ -538,7 +538,7 @@ static struct virtio_mem_xlate *xlate;
 static struct tree tree;
 static struct array array;
 
-#define VIEW const struct virtio_mem_xlate_view *view
+#define VIEW	const struct virtio_mem_xlate_view *view
 
 static __always_inline unsigned long ours(VIEW, u64 gpa, u64 len)
 {
@@ -622,7 +622,7 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static noinline __attribute__((noreturn)) void wrong(const struct layout *layout, enum who who)
+static noinline void wrong(const struct layout *layout, enum who who)
 {
 	printf("hunt: wrong answer: %s: ", who_names[who]);
 	print_layout(layout);
