@@ -987,8 +987,9 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_next_cold);
 /*
  * The cold path of virtio_mem_xlate_cursor_range().  A cursor does not keep a slot above LONG_MAX
  * bytes: see slot_kva().  Nor a young slot, which has no access bits where the cursor looks for
- * them: another view of the same generation may not see it.  The address comes from the lookup,
- * as an update may have changed the slot since.
+ * them: another view of the same generation may not see it.  Nor any slot from FLIPS on, as
+ * set_absent() then hides it without a new generation.  The address comes from the lookup, as an
+ * update may have changed the slot since.
  */
 int virtio_mem_xlate_cursor_cold(struct virtio_mem_xlate_cursor *cursor,
 				 const struct virtio_mem_xlate_view *view,
@@ -1001,7 +1002,7 @@ int virtio_mem_xlate_cursor_cold(struct virtio_mem_xlate_cursor *cursor,
 	if (err || !driver.len)
 		return err;
 	slot = table_search(view->table, SEARCH_ALL, driver.start);
-	if (slot->size <= LONG_MAX)
+	if (slot->size <= LONG_MAX && view->generation < FLIPS)
 		*cursor = (struct virtio_mem_xlate_cursor){
 			.version = view->version,
 			.gpa = slot->gpa,
