@@ -1042,27 +1042,39 @@ int virtio_mem_xlate_kvec(const struct virtio_mem_xlate_view *view,
 			  struct virtio_driver_range driver, unsigned int access,
 			  struct kvec *kvec, unsigned int nr_kvec)
 {
+	u64 start = driver.start, rest = driver.len, len;
 	const struct xlate_slot *slot;
-	struct virtio_device_range piece;
-	unsigned int n = 0;
-	u64 bytes;
-	void *kva;
-	int ret;
+	struct kvec *next = kvec;
+	void *kva, *end = NULL;
+	int err;
 
 	if (nr_kvec && __virtio_mem_xlate_kva(view, driver, access, &kva)) {
 		*kvec = (struct kvec){ .iov_base = kva, .iov_len = driver.len };
 		return 1;
 	}
-	ret = range_validate(driver, access);
-	if (ret)
-		return lookup_failed(view, driver, access, ret);
-	slot = table_slot(view->table, driver.start);
-	while (n < nr_kvec && (ret = table_next(view, &slot, &driver, access, &piece)) > 0)
-		kvec[n++] = (struct kvec){ .iov_base = piece.kva, .iov_len = piece.len };
-	if (ret >= 0 && driver.len)
-		ret = slot_byte(slot, view->generation, driver.start, access, &kva, &bytes) ?:
-		      -ENOBUFS;
-	return likely(ret >= 0) ? n : lookup_failed(view, driver, access, ret);
+	err = range_validate(driver, access);
+	if (err)
+		return lookup_failed(view, driver, access, err);
+	for (slot = table_slot(view->table, start); rest; slot++) {
+		err = slot_byte(slot, view->generation, start, access, &kva, &len);
+		if (err)
+			break;
+		len = min(len, rest);
+		if (kva == end) {
+			next[-1].iov_len += len;
+		} else if (next < kvec + nr_kvec) {
+			*next++ = (struct kvec){ .iov_base = kva, .iov_len = len };
+		} else {
+			err = -ENOBUFS;
+			break;
+		}
+		end = kva + len;
+		start += len;
+		rest -= len;
+	}
+	if (likely(!err))
+		return next - kvec;
+	return lookup_failed(view, (struct virtio_driver_range){ start, rest }, access, err);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_kvec);
 

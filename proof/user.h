@@ -131,6 +131,9 @@ static inline unsigned long array_index_mask_nospec(unsigned long index, unsigne
 #endif
 }
 
+#ifdef __x86_64__	/* the kernel's other processors have a portable form */
+#define array_index_mask_nospec array_index_mask_nospec
+#endif
 #define array_index_nospec(i, n) ((i) & array_index_mask_nospec(i, n))
 
 /* Ends the program, in a way that fuzzers and sanitizers take for a finding. */
