@@ -71,7 +71,9 @@ struct virtio_mem_xlate {
 	struct work_struct call;	/* serves @calls */
 	spinlock_t calls_lock;
 	struct list_head calls;		/* callbacks in order, under @calls_lock */
-	struct virtio_mem_xlate_log logs[2];	/* one is the current log, under @logging */
+	/* One is the current log; @next_log % 2 is the other.  Under @logging. */
+	struct virtio_mem_xlate_log logs[2];
+	unsigned int next_log;
 	/*
 	 * A lock class for each context, else lockdep would take a view of one context that is
 	 * held over an update of another context for a deadlock.
@@ -988,8 +990,9 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_next_cold);
 /*
  * The cold path of virtio_mem_xlate_cursor_range().  A cursor does not keep a slot above LONG_MAX
  * bytes: see slot_kva().  Nor a young slot, which has no access bits where the cursor looks for
- * them: another view of the same generation may not see it.  The address comes from the lookup,
- * as an update may have changed the slot since.
+ * them: another view of the same generation may not see it.  Nor any slot from FLIPS on, as
+ * set_absent() then hides it without a new generation.  The address comes from the lookup, as an
+ * update may have changed the slot since.
  */
 int virtio_mem_xlate_cursor_cold(struct virtio_mem_xlate_cursor *cursor,
 				 const struct virtio_mem_xlate_view *view,
@@ -1002,7 +1005,7 @@ int virtio_mem_xlate_cursor_cold(struct virtio_mem_xlate_cursor *cursor,
 	if (err || !driver.len)
 		return err;
 	slot = table_search(view->table, SEARCH_ALL, driver.start);
-	if (slot->size <= LONG_MAX)
+	if (slot->size <= LONG_MAX && view->generation < FLIPS)
 		*cursor = (struct virtio_mem_xlate_cursor){
 			.version = view->version,
 			.gpa = slot->gpa,
@@ -1320,9 +1323,11 @@ int virtio_mem_xlate_log_start(struct virtio_mem_xlate *xlate, unsigned long *bi
 	if (!bitmap || !nr_bits)
 		return -EINVAL;
 	guard(mutex)(&xlate->logging);
-	/* The current log stays as it is until no view sees it. */
-	scoped_guard(mutex, &xlate->change)
-		log = &xlate->logs[current_table(xlate)->log == &xlate->logs[0]];
+	/*
+	 * The log of before stays as it is until no view sees it, also while unregister() waits
+	 * for views.  Of the log before that one, set_log() has waited for the views.
+	 */
+	log = &xlate->logs[xlate->next_log++ % 2];
 	log->bitmap = bitmap;
 	log->nr_bits = nr_bits;
 	set_log(xlate, log);

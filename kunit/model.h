@@ -4,7 +4,7 @@
  * passed them and compares each address with both ends of each slot.
  *
  * kunit/oracle.c uses it in the kernel, proof/ in user space.  The includer has the types of
- * virtio_mem_xlate.h, and SLOT_LIVE: the value of @removed of a slot that is not removed.
+ * virtio_mem_xlate.h, and SLOT_LIVE: above all generations.
  */
 #ifndef _VIRTIO_MEM_XLATE_MODEL_H
 #define _VIRTIO_MEM_XLATE_MODEL_H
@@ -18,17 +18,28 @@ typedef u64 wide;
 typedef unsigned _BitInt(128) wide;
 #else
 typedef unsigned __int128 wide;
-#endif /* _VIRTIO_MEM_XLATE_MODEL_H */
+#endif
 
+/* Of a slot its last memory: a view of before sees nothing there, not what was there before. */
 struct model_slot {
 	struct virtio_mem_xlate_slot slot;
-	u32 removed;		/* the first generation without this slot */
+	u32 since;		/* first generation that sees the memory */
+	u32 absent;		/* first generation that sees the slot without memory */
+	u32 removed;		/* first generation that sees no slot */
+};
+
+/* Memory that a slot had before. */
+struct model_past {
+	struct virtio_mem_xlate_slot slot;
+	u32 since, until;
 };
 
 struct model {
 	struct model_slot *slots;	/* no two share a byte; in any order unless @sorted */
 	unsigned int nr;
-	unsigned int hint;	/* if @sorted: the number of a slot near the question */
+	struct model_past *past;	/* has room, or is NULL */
+	unsigned int nr_past;
+	unsigned int hint;	/* a slot near the question, where they are sorted */
 	bool sorted;
 };
 
@@ -59,7 +70,103 @@ static inline struct model_slot *model_find(const struct model *model, wide gpa)
 	return NULL;
 }
 
-/* Does a live slot begin at @gpa, and does one end with the last of @size bytes from there? */
+static inline struct model_slot model_slot(const struct virtio_mem_xlate_slot *slot)
+{
+	return (struct model_slot){
+		.slot = *slot,
+		.absent = slot->access == VIRTIO_MEM_XLATE_ABSENT ? 0 : SLOT_LIVE,
+		.removed = SLOT_LIVE,
+	};
+}
+
+static inline bool model_is_live(const struct model_slot *m)
+{
+	return m->removed == SLOT_LIVE;
+}
+
+static inline bool model_is_present(const struct model_slot *m)
+{
+	return model_is_live(m) && m->absent == SLOT_LIVE;
+}
+
+/* The live slot of exactly [@gpa, @gpa + @size), or NULL. */
+static inline struct model_slot *model_exact(const struct model *model, u64 gpa, u64 size)
+{
+	struct model_slot *m = model_find(model, gpa);
+
+	return m && model_is_live(m) && m->slot.gpa == gpa && m->slot.size == size ? m : NULL;
+}
+
+/*
+ * Updates in place; @generation is the first that sees them.
+ */
+
+/* A slot that became absent in place is gone at once for all who have seen it absent. */
+static inline void model_remove(struct model_slot *m, u32 generation)
+{
+	m->removed = m->absent && m->absent != SLOT_LIVE ? m->absent : generation;
+}
+
+static inline void model_lose(struct model *model, struct model_slot *m, u32 until)
+{
+	if (model->past && m->slot.kva)
+		model->past[model->nr_past++] = (struct model_past){ m->slot, m->since, until };
+	m->slot.kva = NULL;
+}
+
+/* @at_once: of views of before, too, as from FLIPS on. */
+static inline void model_set_absent(struct model *model, struct model_slot *m, u32 generation,
+				    bool at_once)
+{
+	m->absent = at_once ? 0 : generation;
+	if (at_once)
+		model_lose(model, m, generation);
+}
+
+static inline void model_set_present(struct model *model, struct model_slot *m, u32 generation,
+				     void *kva, unsigned int access)
+{
+	model_lose(model, m, m->absent);
+	m->slot.kva = kva;
+	m->slot.access = access;
+	m->since = generation;
+	m->absent = SLOT_LIVE;
+}
+
+/* @m in the next table. */
+static inline struct model_slot model_settled(const struct model_slot *m)
+{
+	struct virtio_mem_xlate_slot slot = m->slot;
+
+	if (!model_is_present(m)) {
+		slot.kva = NULL;
+		slot.access = VIRTIO_MEM_XLATE_ABSENT;
+	}
+	return model_slot(&slot);
+}
+
+/*
+ * Might a view of @generation have had [@gpa, @gpa + @len) at @kva, before the slot got other
+ * memory?  A cursor may keep it for the view, which range() then has lost.
+ */
+static inline bool model_was(const struct model *model, u32 generation, wide gpa, wide len,
+			     unsigned int access, uintptr_t kva)
+{
+	unsigned int i;
+
+	for (i = 0; i < model->nr_past; i++) {
+		const struct model_past *past = &model->past[i];
+
+		if (past->since <= generation && generation < past->until &&
+		    (past->slot.access & access) == access && past->slot.gpa <= gpa &&
+		    gpa + len <= (wide)past->slot.gpa + past->slot.size &&
+		    kva == (uintptr_t)past->slot.kva + (uintptr_t)(gpa - past->slot.gpa))
+			return true;
+	}
+	return false;
+}
+
+/* Do live slots begin at @gpa and end with the last of @size bytes from there? */
 static inline bool model_removable(const struct model *model, wide gpa, wide size)
 {
 	bool begins = false, ends = false;
@@ -68,7 +175,7 @@ static inline bool model_removable(const struct model *model, wide gpa, wide siz
 	for (i = 0; i < model->nr; i++) {
 		const struct model_slot *m = &model->slots[i];
 
-		if (m->removed != SLOT_LIVE)
+		if (!model_is_live(m))
 			continue;
 		begins |= slot_start(m) == gpa;
 		ends |= slot_end(m) == gpa + size;
@@ -87,6 +194,8 @@ static inline int model_byte(const struct model *model, u32 generation, wide gpa
 
 	if (!m || m->removed <= generation)
 		return -EFAULT;
+	if (m->since > generation || m->absent <= generation)
+		return -EAGAIN;
 	if ((m->slot.access & access) != access)
 		return -EPERM;
 	*kva = (uintptr_t)m->slot.kva + (uintptr_t)(gpa - slot_start(m));

@@ -120,7 +120,7 @@ static void model_set(struct oracle *o, const struct virtio_mem_xlate_slot *slot
 	unsigned int i;
 
 	for (i = 0; i < nr_slots; i++)
-		o->slots[i] = (struct model_slot){ slots[i], SLOT_LIVE };
+		o->slots[i] = model_slot(&slots[i]);
 	o->model = (struct model){ .slots = o->slots, .nr = nr_slots };
 }
 
@@ -325,7 +325,7 @@ static void update_add(struct kunit *test, struct oracle *o)
 	for (i = 0; i < n; i++) {
 		if (o->layout->origin < U64_MAX / 2 + 1)
 			slots[i].gpa += below(o, 300);
-		o->slots[o->model.nr + i] = (struct model_slot){ slots[i], SLOT_LIVE };
+		o->slots[o->model.nr + i] = model_slot(&slots[i]);
 	}
 	overlaps = model_overlaps(o, o->model.nr + n);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(o->xlate, slots, n), overlaps ? -EEXIST : 0);

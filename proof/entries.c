@@ -4,7 +4,7 @@
  * and shift that a table can have; and the kernel's helpers do as Frama-C is told.
  */
 #include "virtio_mem_xlate.c"
-#include "model.h"
+#include "../kunit/model.h"
 #include "index.h"
 
 static unsigned long checks;

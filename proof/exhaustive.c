@@ -4,7 +4,8 @@
  * valid or not, and every question to it.
  *
  * Each is asked thrice: with slots that touch in the host, with others than the
- * access asked for, and with host memory that no bucket's entry can hold.
+ * access asked for, and with host memory that no bucket's entry can hold.  And many while
+ * slots lose their memory and get other memory, by views of all that was before.
  *
  * usage: exhaustive SLOTS PART PARTS
  */
@@ -16,7 +17,8 @@
 
 static struct model_slot slots[2];
 static struct model model = { .slots = slots };
-static unsigned long tables, valid, asked, hits;
+static unsigned long tables, valid, asked, hits, flips;
+static u32 oldest;		/* no view of before is left */
 
 static void failed(const char *what, unsigned int start, unsigned int len, unsigned int access,
 		   u32 generation)
@@ -70,7 +72,7 @@ static void ask_all(const struct virtio_mem_xlate_table *table, unsigned int acc
 
 	if (wrong)
 		failed(wrong, 0, 0, 0, table->generation);
-	for (view.generation = 0; view.generation <= table->generation; view.generation++) {
+	for (view.generation = oldest; view.generation <= table->generation; view.generation++) {
 		for (start = 0; start < WORDS; start++) {
 			for (len = 0; start + len <= WORDS && len < WORDS; len++)
 				ask(&view, start, len, access);
@@ -119,9 +121,10 @@ static void run_table(unsigned int access, bool removals)
 	if (want && !removals)
 		return;
 	for (i = 0; i < model.nr; i++) {
-		slots[i].removed = SLOT_LIVE;
+		slots[i] = model_slot(&slots[i].slot);
 		input[i] = slots[i].slot;
 	}
+	oldest = 0;
 	tables++;
 	table = make_table(NULL, input, model.nr);
 	if (IS_ERR(table) ? PTR_ERR(table) != want : want)
@@ -149,10 +152,94 @@ static void run_table(unsigned int access, bool removals)
 		if (table->entries[table->nr_entries] != ENTRY_DIRECT)
 			failed("remove: beyond the entries", 0, 0, 0, table->generation);
 		for (i = first; i <= last; i++)
-			slots[i].removed = table->generation;
+			model_remove(&slots[i], table->generation);
 		if (!table->nr_live)
 			ask_all(table, access);
 	}
+	table_free(table);
+}
+
+/* No slot is flipped that is not there. */
+static void flip_none(struct virtio_mem_xlate_table *table)
+{
+	unsigned int gpa, size;
+
+	for (gpa = 0; gpa < WORDS; gpa++)
+		for (size = 0; size < WORDS; size++)
+			if (!model_exact(&model, gpa, size) &&
+			    (table_set_absent(table, gpa, size) != -ENOENT ||
+			     table_set_present(table, gpa, size, slots, 3) != -ENOENT))
+				failed("flip: no slot", gpa, size, 0, table->generation);
+}
+
+static void set_absent(struct virtio_mem_xlate_table *table, struct model_slot *m)
+{
+	bool flip = model_is_present(m);
+	u32 generation = table->generation;
+
+	if (table_set_absent(table, m->slot.gpa, m->slot.size) ||
+	    table->generation != generation + flip)
+		failed("set_absent", m->slot.gpa, m->slot.size, 0, generation);
+	if (flip)
+		model_set_absent(&model, m, table->generation, false);
+	flips++;
+}
+
+/* Other memory, which an entry can hold if that of before could, and another access. */
+static void set_present(struct virtio_mem_xlate_table *table, struct model_slot *m,
+			unsigned int access)
+{
+	u32 generation = table->generation;
+	void *kva = (void *)((uintptr_t)m->slot.kva + 0x40000);
+
+	if (table_set_present(table, m->slot.gpa, m->slot.size, kva, access) ||
+	    table_set_present(table, m->slot.gpa, m->slot.size, kva, access) != -EEXIST ||
+	    table->generation != generation + 1)
+		failed("set_present", m->slot.gpa, m->slot.size, access, generation);
+	model_set_present(&model, m, generation, kva, access);
+	flips++;
+}
+
+/* Asks all of the table of @slots, of which one may be absent, after each flip. */
+static void run_flips(unsigned int access)
+{
+	struct virtio_mem_xlate_slot input[2];
+	struct model_slot *first = &slots[0], *last = &slots[model.nr - 1];
+	struct virtio_mem_xlate_table *table;
+	unsigned int i;
+
+	if (want_table())
+		return;
+	if (valid % 2) {
+		last->slot.kva = NULL;
+		last->slot.access = VIRTIO_MEM_XLATE_ABSENT;
+	}
+	for (i = 0; i < model.nr; i++) {
+		slots[i] = model_slot(&slots[i].slot);
+		input[i] = slots[i].slot;
+	}
+	oldest = 0;
+	table = make_table(NULL, input, model.nr);
+	if (IS_ERR(table))
+		failed("a valid table was refused", 0, 0, 0, 0);
+	set_absent(table, first);
+	ask_all(table, access);
+	set_present(table, first, 3);
+	if (!model_is_present(last))
+		set_present(table, last, access);
+	flip_none(table);
+	ask_all(table, access);
+	oldest = table->generation;
+	if (table_settle(table, oldest))
+		failed("settle", 0, 0, 0, oldest);
+	set_absent(table, last);
+	set_present(table, last, 2);
+	ask_all(table, access);
+	set_absent(table, first);
+	if (table_remove(table, first->slot.gpa, first->slot.size))
+		failed("remove", first->slot.gpa, first->slot.size, 0, table->generation);
+	model_remove(first, table->generation);
+	ask_all(table, access);
 	table_free(table);
 }
 
@@ -174,6 +261,10 @@ static void run_slots(void)
 		b->kva = kinds[i].touch ? a->kva + (uintptr_t)a->size :
 			 (void *)(0x20000 + (uintptr_t)b->gpa);
 		run_table(kinds[i].ask, i == 0);
+		/* Takes eight times as long: of wide words, some tables of all places and sizes. */
+		if (i == (unsigned int)(a->gpa ^ a->size ^ b->gpa ^ b->size) %
+			 (NARROW < 6 ? 3 : 16))
+			run_flips(kinds[i].ask);
 	}
 }
 
@@ -206,7 +297,7 @@ int main(int argc, char **argv)
 			}
 		}
 	}
-	printf("%d-bit words, %u slots: %lu tables, %lu valid, %lu questions, %lu hit, 0 mismatches\n",
-	       NARROW, model.nr, tables, valid, asked, hits);
+	printf("%d-bit words, %u slots: %lu tables, %lu valid, %lu questions, %lu hit, %lu flips, "
+	       "0 mismatches\n", NARROW, model.nr, tables, valid, asked, hits, flips);
 	return hits ? 0 : 1;
 }

@@ -28,9 +28,13 @@ static const char *const layout_names[NR_LAYOUTS] = {
 static u64 seed, table_nr, state;
 static enum layout layout;
 static struct model_slot slots[MAX_SLOTS];
-static struct model model = { .slots = slots, .sorted = true };
+static struct model_past past[4096];
+static struct model model = { .slots = slots, .sorted = true, .past = past };
+static bool young[MAX_SLOTS];	/* memory that came by table_set_present() and is not settled */
+static u32 oldest;		/* no view of before is left */
 static struct virtio_mem_xlate_slot input[MAX_SLOTS];
-static unsigned long asked, hits, by_layout[NR_LAYOUTS], removed, nodes, entries;
+static unsigned long asked, hits, by_layout[NR_LAYOUTS], removed, nodes, entries,
+	flips, settled, kept;
 
 static u64 rnd(void)
 {
@@ -70,16 +74,12 @@ static void failed(const char *what, struct virtio_driver_range range, unsigned 
 	exit(1);
 }
 
-static void add_slot(u64 gpa, u64 size)
+/* Host memory for slot @m: touches that of its neighbour, is in step with @gpa, or neither. */
+static void *some_kva(const struct model_slot *m, u64 gpa, u64 size)
 {
-	struct model_slot *m = &slots[model.nr];
 	uintptr_t kva;
 
-	if (model.nr == MAX_SLOTS || !size || gpa > U64_MAX - size || size >= UINTPTR_MAX)
-		return;
-	if (model.nr && (wide)gpa < slot_end(m - 1))
-		return;
-	if (model.nr && chance(50))	/* touches its neighbour in the host, too */
+	if (m > slots && chance(50))
 		kva = (uintptr_t)m[-1].slot.kva + m[-1].slot.size;
 	else
 		kva = rnd() >> below(60);
@@ -87,14 +87,26 @@ static void add_slot(u64 gpa, u64 size)
 		kva = (kva & ~(uintptr_t)4095) | (gpa & 4095);
 	if (!kva || kva > UINTPTR_MAX - size)
 		kva = 1 + below(UINTPTR_MAX - size);
-	m->slot = (struct virtio_mem_xlate_slot){
-		.gpa = gpa,
-		.size = size,
-		.kva = (void *)kva,
-		.access = model.nr && chance(60) ? m[-1].slot.access :
-			  chance(50) ? VIRTIO_MEM_XLATE_RW : 1 + below(3),
-	};
-	m->removed = SLOT_LIVE;
+	return (void *)kva;
+}
+
+static void add_slot(u64 gpa, u64 size)
+{
+	struct virtio_mem_xlate_slot slot = { .gpa = gpa, .size = size };
+	struct model_slot *m = &slots[model.nr];
+	static unsigned int access;
+
+	if (model.nr == MAX_SLOTS || !size || gpa > U64_MAX - size || size >= UINTPTR_MAX)
+		return;
+	if (model.nr && (wide)gpa < slot_end(m - 1))
+		return;
+	if (!model.nr || chance(40))
+		access = chance(50) ? VIRTIO_MEM_XLATE_RW : 1 + below(3);
+	slot.access = chance(4) ? VIRTIO_MEM_XLATE_ABSENT : access;
+	if (slot.access != VIRTIO_MEM_XLATE_ABSENT)
+		slot.kva = some_kva(m, gpa, size);
+	*m = model_slot(&slot);
+	young[model.nr] = false;
 	model.nr++;
 }
 
@@ -105,6 +117,8 @@ static void make_slots(enum layout shape, unsigned int n)
 	unsigned int i;
 
 	model.nr = 0;
+	model.nr_past = 0;
+	oldest = 0;
 	switch (shape) {
 	case EQ2M:
 	case PC:
@@ -269,11 +283,18 @@ static void ask(const struct virtio_mem_xlate_view *view)
 	}
 
 	memset(&by_cursor, 0xff, sizeof(by_cursor));
-	if (virtio_mem_xlate_cursor_range(&cursor, view, range, access, &by_cursor) != ret ||
-	    by_cursor.kva != device.kva || by_cursor.len != device.len ||
-	    by_cursor.access != device.access)
+	i = virtio_mem_xlate_cursor_range(&cursor, view, range, access, &by_cursor);
+	if (!i && ret == -EAGAIN) {
+		if (!model_was(&model, generation, range.start, range.len, access,
+			       (uintptr_t)by_cursor.kva) ||
+		    by_cursor.len != range.len || by_cursor.access != access)
+			failed("cursor: neither memory of before nor none", range, access, generation);
+		kept++;
+	} else if (i != ret || by_cursor.kva != device.kva || by_cursor.len != device.len ||
+		   by_cursor.access != device.access) {
 		failed("cursor", range, access, generation);
-	if (!ret && range.len && (cursor.version != view->version ||
+	}
+	if (!ret && generation < FLIPS && range.len && (cursor.version != view->version ||
 				  range.start - cursor.gpa >= cursor.size) &&
 	    table_search(view->table, SEARCH_ALL, range.start)->size <= LONG_MAX)
 		failed("cursor: left behind", range, access, generation);
@@ -326,17 +347,118 @@ static void remove_some(struct virtio_mem_xlate_table *table)
 			failed("remove", (struct virtio_driver_range){ gpa, size }, 0,
 			       table->generation);
 		for (k = 0; !want && k < model.nr; k++) {
-			if (slots[k].removed != SLOT_LIVE || slots[k].slot.gpa < gpa ||
+			if (!model_is_live(&slots[k]) || slots[k].slot.gpa < gpa ||
 			    slot_end(&slots[k]) > (wide)gpa + size)
 				continue;
 			removed++;
-			slots[k].removed = table->generation;
+			model_remove(&slots[k], table->generation);
+			young[k] = false;
 		}
 	}
 	for (i = n = 0; i < model.nr; i++)
-		n += slots[i].removed == SLOT_LIVE;
+		n += model_is_live(&slots[i]);
 	if (table->nr_live != n)
 		failed("slots counted", (struct virtio_driver_range){}, 0, table->generation);
+}
+
+static void flip_absent(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
+{
+	struct model_slot *m = model_exact(&model, gpa, size);
+	bool all = table->generation >= FLIPS, flip = m && model_is_present(m);
+	u32 generation = table->generation;
+
+	if (table_set_absent(table, gpa, size) != (m ? 0 : -ENOENT) ||
+	    table->generation != generation + (flip && !all))
+		failed("set_absent", (struct virtio_driver_range){ gpa, size }, 0, generation);
+	if (!flip)
+		return;
+	model_set_absent(&model, m, table->generation, all);
+	young[m - slots] = false;
+	flips++;
+}
+
+static void flip_present(struct virtio_mem_xlate_table *table, u64 gpa, u64 size, void *kva,
+			 unsigned int access)
+{
+	struct model_slot *m = model_exact(&model, gpa, size);
+	bool all = table->generation >= FLIPS, flip = m && !model_is_present(m);
+	u32 generation = table->generation;
+
+	if (table_set_present(table, gpa, size, kva, access) !=
+		    (!m ? -ENOENT : !flip ? -EEXIST : 0) ||
+	    table->generation != generation + (flip && !all))
+		failed("set_present", (struct virtio_driver_range){ gpa, size }, 0, generation);
+	if (!flip)
+		return;
+	model_set_present(&model, m, all ? NO_GENERATION : generation, kva, access);
+	young[m - slots] = true;
+	flips++;
+}
+
+/* Takes slots away and gives them other memory or the same, and tries slots that are not there. */
+static void flip_some(struct virtio_mem_xlate_table *table)
+{
+	unsigned int n = below(10), i;
+	const struct model_slot *m;
+	u64 gpa, size;
+
+	for (; n && model.nr && model.nr_past < ARRAY_SIZE(past) - 8; n--) {
+		if (chance(40))		/* one slot again and again, and its neighbours */
+			i = min(model.nr - 1, (unsigned int)below(3));
+		else
+			i = below(model.nr);
+		m = &slots[i];
+		gpa = m->slot.gpa + (chance(5) ? below(3) - 1 : 0);
+		size = m->slot.size + (chance(5) ? below(3) - 1 : 0);
+		if (model_is_present(m) ? chance(80) : chance(10))
+			flip_absent(table, gpa, size);
+		else if (m->slot.kva && chance(30))
+			flip_present(table, gpa, size, m->slot.kva, m->slot.access & 3 ?: 3);
+		else
+			flip_present(table, gpa, size, some_kva(m, gpa, size), 1 + below(3));
+	}
+}
+
+/* The views of before some generation are gone. */
+static void settle_some(struct virtio_mem_xlate_table *table)
+{
+	bool want = false;
+	unsigned int i;
+
+	oldest += chance(50) ? table->generation - oldest :
+			       below(table->generation - oldest + 1ULL);
+	for (i = 0; i < model.nr; i++) {
+		young[i] &= slots[i].since >= oldest;
+		want |= young[i];
+	}
+	if (table_settle(table, oldest) != want)
+		failed("settle", (struct virtio_driver_range){}, 0, oldest);
+	for (i = 0; i < model.nr; i++)
+		if (slot_is_young(&table->slots[i]) != young[i])
+			failed("settle: young", (struct virtio_driver_range){}, 0, oldest);
+	settled++;
+}
+
+/* The next table has the live slots in the state that they are in. */
+static struct virtio_mem_xlate_table *next_table(struct virtio_mem_xlate_table *table)
+{
+	struct virtio_mem_xlate_table *next = make_table(table, NULL, 0);
+	unsigned int i, n = 0;
+
+	if (IS_ERR(next))
+		failed("no next table", (struct virtio_driver_range){}, 0, 0);
+	for (i = 0; i < model.nr; i++)
+		if (model_is_live(&slots[i]))
+			slots[n++] = model_settled(&slots[i]);
+	memset(young, 0, sizeof(young));
+	model.nr = n;
+	model.hint = 0;
+	model.nr_past = 0;
+	oldest = 0;
+	if (next->nr_slots != n || next->nr_live != n)
+		failed("slots counted", (struct virtio_driver_range){}, 0, 0);
+	table_free(table);
+	return next;
 }
 
 static void run_table(unsigned long queries)
@@ -344,7 +466,7 @@ static void run_table(unsigned long queries)
 	static const unsigned int sizes[] = { 1, 4, 8, 32, 128, 512 };
 	struct virtio_mem_xlate_table *table;
 	struct virtio_mem_xlate_view view = {};
-	unsigned long q, round = queries / 4 + 1;
+	unsigned long q, round = queries / 8 + 1;
 	unsigned int n;
 
 	state = (seed + 1) * 0x9e3779b97f4a7c15ULL ^ (table_nr + 1) * 0xbf58476d1ce4e5b9ULL;
@@ -360,13 +482,20 @@ static void run_table(unsigned long queries)
 		if (q % round == 0) {
 			const char *wrong;
 
-			if (q)
+			if (q && chance(20))
 				remove_some(table);
+			if (q)
+				flip_some(table);
+			if (q && chance(50))
+				settle_some(table);
+			if (q && chance(15))
+				view.table = table = next_table(table);
 			wrong = index_wrong(table) ?: (q ? NULL : shape_wrong(table));
 			if (wrong)
 				failed(wrong, (struct virtio_driver_range){}, 0, table->generation);
 		}
-		view.generation = chance(70) ? table->generation : below(table->generation + 1ULL);
+		view.generation = chance(70) ? table->generation :
+				  oldest + below(table->generation - oldest + 1ULL);
 		view.version = table->version + view.generation;
 		ask(&view);
 	}
@@ -391,8 +520,9 @@ int main(int argc, char **argv)
 		run_table(queries);
 	for (i = 0; i < NR_LAYOUTS; i++)
 		printf("%s %lu, ", layout_names[i], by_layout[i]);
-	printf("%lu entries, %lu nodes, %lu removals\n", entries, nodes, removed);
+	printf("%lu entries, %lu nodes, %lu removals, %lu flips, %lu settled, %lu kept by a cursor\n",
+	       entries, nodes, removed, flips, settled, kept);
 	printf("seed %llu: %lu queries of %lu tables, %lu hit, 0 mismatches\n",
 	       (unsigned long long)seed, asked, tables, hits);
-	return asked == tables * queries && hits >= asked / 5 && (nodes || tables < 100) ? 0 : 1;
+	return asked == tables * queries && hits >= asked / 6 && (nodes || tables < 100) ? 0 : 1;
 }
