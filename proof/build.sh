@@ -18,7 +18,7 @@ empty_headers() {
 	local header
 
 	for header in $(sed -n 's,^#include <\(.*\)>,\1,p' \
-		"$TREE"/virtio_mem_xlate{.c,.h,_table.h,_debug.h,_trace.h}); do
+		"$TREE"/virtio_mem_xlate{.c,.h,_fast.h,_table.h,_index.h,_debug.h,_trace.h}); do
 		mkdir -p "$(dirname "$1/$header")"
 		: >"$1/$header"
 	done
