@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """annotate.py TREE OUT FILE...: copies FILEs of TREE to OUT, with the contracts of contracts.acsl.
 
-A contract names a function, a loop or a return by number, and no line of the source.
+A contract names a function, a loop or a return by number, and no line of the source.  Prints
+"FUNCTION GOAL N" for each kind of goal that a contract must lead to, and at least how many.
 """
 import os
 import re
@@ -11,7 +12,7 @@ import sys
 from source import functions
 
 CONTRACTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'contracts.acsl')
-HEADER = re.compile(r'(?:(contract) of|(predicates) before|(?:(before) )?(loop|return) (\d+) of) (\w+)$')
+HEADER = re.compile(r'(?:((?:assumed )?contract) of|(predicates) before|(?:(before) )?(loop|return) (\d+) of) (\w+)$')
 
 
 def contracts():
@@ -34,7 +35,7 @@ def contracts():
 
 def place(function, kind, before, number):
     """Where in its file the text is inserted."""
-    if kind in ('contract', 'predicates'):
+    if kind.endswith(('contract', 'predicates')):
         return function.start
     places = function.loops() if kind == 'loop' else function.returns()
     if int(number) > len(places):
@@ -45,12 +46,17 @@ def place(function, kind, before, number):
 def main(tree, out, *files):
     sources = {f: open(f'{tree}/{f}').read() for f in files}
     defined = {f: functions(text) for f, text in sources.items()}
-    inserts = {f: [] for f in files}
+    inserts, goals = {f: [] for f in files}, {}
     for order, (kind, before, number, name, text) in enumerate(contracts()):
         homes = [f for f in files if name in defined[f]]
         if len(homes) != 1:
             sys.exit(f'contracts.acsl: {len(homes)} functions are called {name}()')
         at = place(defined[homes[0]][name], kind, before, number)
+        if kind != 'assumed contract' and kind != 'predicates':
+            # An invariant is established and preserved.
+            for clause, n in ('ensures', 1), ('assert', 1), ('loop invariant', 2):
+                goal = (name, clause.replace(' ', '_'))
+                goals[goal] = goals.get(goal, 0) + n * len(re.findall(rf'^\t{clause}\b', text, re.M))
         inserts[homes[0]].append((at, order, f'/*@\n{text}*/\n'))
     for f in files:
         text = sources[f]
@@ -58,7 +64,8 @@ def main(tree, out, *files):
         for at, _, annotation in sorted(inserts[f], reverse=True):
             text = text[:at] + annotation + text[at:]
         open(f'{out}/{f}', 'w').write(text)
-    print(f'{sum(map(len, inserts.values()))} annotations')
+    for (name, goal), n in goals.items():
+        print(name, goal, n)
 
 
 main(*sys.argv[1:])
