@@ -71,7 +71,9 @@ struct virtio_mem_xlate {
 	struct work_struct call;	/* serves @calls */
 	spinlock_t calls_lock;
 	struct list_head calls;		/* callbacks in order, under @calls_lock */
-	struct virtio_mem_xlate_log logs[2];	/* one is the current log, under @logging */
+	/* One is the current log; @next_log % 2 is the other.  Under @logging. */
+	struct virtio_mem_xlate_log logs[2];
+	unsigned int next_log;
 	/*
 	 * A lock class for each context, else lockdep would take a view of one context that is
 	 * held over an update of another context for a deadlock.
@@ -1040,27 +1042,39 @@ int virtio_mem_xlate_kvec(const struct virtio_mem_xlate_view *view,
 			  struct virtio_driver_range driver, unsigned int access,
 			  struct kvec *kvec, unsigned int nr_kvec)
 {
+	u64 start = driver.start, rest = driver.len, len;
 	const struct xlate_slot *slot;
-	struct virtio_device_range piece;
-	unsigned int n = 0;
-	u64 bytes;
-	void *kva;
-	int ret;
+	struct kvec *next = kvec;
+	void *kva, *end = NULL;
+	int err;
 
 	if (nr_kvec && __virtio_mem_xlate_kva(view, driver, access, &kva)) {
 		*kvec = (struct kvec){ .iov_base = kva, .iov_len = driver.len };
 		return 1;
 	}
-	ret = range_validate(driver, access);
-	if (ret)
-		return lookup_failed(view, driver, access, ret);
-	slot = table_slot(view->table, driver.start);
-	while (n < nr_kvec && (ret = table_next(view, &slot, &driver, access, &piece)) > 0)
-		kvec[n++] = (struct kvec){ .iov_base = piece.kva, .iov_len = piece.len };
-	if (ret >= 0 && driver.len)
-		ret = slot_byte(slot, view->generation, driver.start, access, &kva, &bytes) ?:
-		      -ENOBUFS;
-	return likely(ret >= 0) ? n : lookup_failed(view, driver, access, ret);
+	err = range_validate(driver, access);
+	if (err)
+		return lookup_failed(view, driver, access, err);
+	for (slot = table_slot(view->table, start); rest; slot++) {
+		err = slot_byte(slot, view->generation, start, access, &kva, &len);
+		if (err)
+			break;
+		len = min(len, rest);
+		if (kva == end) {
+			next[-1].iov_len += len;
+		} else if (next < kvec + nr_kvec) {
+			*next++ = (struct kvec){ .iov_base = kva, .iov_len = len };
+		} else {
+			err = -ENOBUFS;
+			break;
+		}
+		end = kva + len;
+		start += len;
+		rest -= len;
+	}
+	if (likely(!err))
+		return next - kvec;
+	return lookup_failed(view, (struct virtio_driver_range){ start, rest }, access, err);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_kvec);
 
@@ -1308,9 +1322,11 @@ int virtio_mem_xlate_log_start(struct virtio_mem_xlate *xlate, unsigned long *bi
 	if (!bitmap || !nr_bits)
 		return -EINVAL;
 	guard(mutex)(&xlate->logging);
-	/* The current log stays as it is until no view sees it. */
-	scoped_guard(mutex, &xlate->change)
-		log = &xlate->logs[current_table(xlate)->log == &xlate->logs[0]];
+	/*
+	 * The log of before stays as it is until no view sees it, also while unregister() waits
+	 * for views.  Of the log before that one, set_log() has waited for the views.
+	 */
+	log = &xlate->logs[xlate->next_log++ % 2];
 	log->bitmap = bitmap;
 	log->nr_bits = nr_bits;
 	set_log(xlate, log);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The files of each context in debugfs, virtio_mem_xlate/ID/slots and .../stat, and their
- * counters.  Only virtio_mem_xlate.c includes this file.
+ * The files of each context in debugfs, virtio_mem_xlate/ID/slots, .../index and .../stat,
+ * and their counters.  Only virtio_mem_xlate.c includes this file.
  *
  * Lookups that succeed are not counted, since they must write no shared cache line.
  */
@@ -110,6 +110,60 @@ static int slots_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(slots);
 
+/*
+ * Draws the @nr buckets of 2^@shift bytes from @low on, whose entries start at entries[@place], and
+ * the nodes below; a line for each run of equal entries.
+ */
+static void row_show(struct seq_file *file, const struct virtio_mem_xlate_table *table,
+		     unsigned long place, u64 nr, unsigned int shift, u64 low, unsigned int depth)
+{
+	const unsigned long mask = depth ? ULONG_MAX : number_mask(nr);
+	const u64 first = depth ? place : low >> shift;
+	u64 i, run;
+
+	for (i = 0; i < nr && !seq_has_overflowed(file); i += run) {
+		unsigned long entry = READ_ONCE(table->entries[(first + i) & mask]);
+		u64 gpa = low + (i << shift);
+
+		for (run = 1; i + run < nr && !entry_is_node(entry) &&
+		     READ_ONCE(table->entries[(first + i + run) & mask]) == entry; run++)
+			cond_resched();
+		seq_printf(file, "%*s%#018llx %llu x 2^%u ", 2 * depth, "", gpa, run, shift);
+		if (entry_is_direct(entry)) {
+			seq_printf(file, "direct %s%s\n", entry >> (BITS_PER_LONG - 1) ? "r" : "",
+				   entry >> (BITS_PER_LONG - 2) & 1 ? "w" : "");
+		} else if (entry_is_node(entry)) {
+			unsigned int bits = shift - node_shift(entry);
+
+			seq_printf(file, "node of %u\n", 1U << bits);
+			row_show(file, table, node_place(entry, gpa), 1U << bits,
+				 node_shift(entry), gpa, depth + 1);
+		} else {
+			seq_printf(file, "search %u from slot %lu\n",
+				   max(1U << search_order(entry), 4U), search_first(entry));
+		}
+	}
+}
+
+static int index_show(struct seq_file *file, void *unused)
+{
+	struct xlate_debug *debug = file->private;
+	const struct virtio_mem_xlate_table *table;
+	struct virtio_mem_xlate_view view;
+
+	virtio_mem_xlate_read_lock(debug->xlate, &view);
+	table = view.table;
+	seq_printf(file, "%u slots, %u of %u entries, far: search %u from slot %lu\n",
+		   table->nr_slots, table->nr_entries, table->max_entries,
+		   max(1U << search_order(table->far_entry), 4U), search_first(table->far_entry));
+	if (table->span)
+		row_show(file, table, 0, ((table->span - 1) >> table->shift) + 1, table->shift,
+			 table->base, 0);
+	virtio_mem_xlate_read_unlock(&view);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(index);
+
 static int stat_show(struct seq_file *file, void *unused)
 {
 	struct xlate_debug *debug = file->private;
@@ -155,6 +209,7 @@ static void debug_add(struct xlate_debug *debug, struct virtio_mem_xlate *xlate,
 	debug->owner = owner;
 	debug->dir = debugfs_create_dir(name, debug_root);
 	debugfs_create_file("slots", 0400, debug->dir, debug, &slots_fops);
+	debugfs_create_file("index", 0400, debug->dir, debug, &index_fops);
 	debugfs_create_file("stat", 0400, debug->dir, debug, &stat_fops);
 }
 

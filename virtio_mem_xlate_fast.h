@@ -236,7 +236,7 @@ static inline int virtio_mem_xlate_cursor_range(struct virtio_mem_xlate_cursor *
 	/* Not 0 if the slot is of another view, or forbids @access. */
 	unsigned long stale = (sizeof(long) < sizeof(u64) ? other | other >> 32 : other) |
 			      (access & ~cursor->access);
-	unsigned long kva;
+	unsigned long size, kva;
 
 	/* The length of an empty range wraps to the largest, and misses. */
 	if (unlikely(stale || !__virtio_mem_xlate_access_is_valid(access) ||
@@ -248,10 +248,13 @@ static inline int virtio_mem_xlate_cursor_range(struct virtio_mem_xlate_cursor *
 		*device = found;
 		return err;
 	}
-	/* The slot of a cursor has at most LONG_MAX bytes: the portable mask is right for it. */
+	/*
+	 * Under speculation the slot of a stale cursor has size 0.  Else it has at most LONG_MAX
+	 * bytes: the portable mask is right for it.
+	 */
+	size = cursor->size & array_index_mask_nospec(stale, 1);
 	kva = (unsigned long)driver.start + cursor->to_kva;
-	kva &= array_index_mask_nospec(stale, 1);
-	kva &= array_index_mask_nospec((unsigned long)offset, (unsigned long)cursor->size);
+	kva &= array_index_mask_nospec((unsigned long)offset, size);
 	*device = virtio_device_range_new((void *)kva, driver.len, access);
 	return 0;
 }

@@ -269,9 +269,9 @@ static unsigned long slot_key(u32 state, u32 generation, unsigned int access)
 }
 
 /*
- * @memory + @offset, clamped to @size as KVM's __gfn_to_hva_memslot() does.  The portable form
- * of array_index_mask_nospec() is 0 for each size above LONG_MAX; no memory is that large, so
- * that such a slot does without the clamp there.
+ * @memory + @offset, or NULL if @offset is outside @size, also under speculation.  The portable
+ * form of array_index_mask_nospec() is 0 for each size above LONG_MAX; no memory is that large,
+ * so that such a slot does without the mask there.
  */
 static void *slot_kva(void *memory, size_t offset, size_t size)
 {
@@ -280,7 +280,7 @@ static void *slot_kva(void *memory, size_t offset, size_t size)
 #ifndef array_index_mask_nospec
 	mask |= (ssize_t)size < 0 ? SIZE_MAX : 0;
 #endif
-	return memory + (offset & mask);
+	return (void *)(((size_t)memory + offset) & mask);
 }
 
 /*
@@ -320,7 +320,7 @@ static noinline int slot_byte_cold(const struct xlate_slot *slot, u32 generation
 	bool seen = slot_seen(slot, generation, kva, &allowed);
 
 	forbidden = access & ~allowed;
-	*kva = (void *)((unsigned long)slot_kva(*kva, offset, slot->size) &
+	*kva = (void *)((size_t)slot_kva(*kva, offset, slot->size) &
 			array_index_mask_nospec(forbidden, 1));
 	if (!seen)
 		return -EFAULT;
@@ -346,13 +346,19 @@ static __always_inline int slot_byte(const struct xlate_slot *slot, u32 generati
 	unsigned long key = slot_key(READ_ONCE(slot->state), generation, access);
 	u64 offset = gpa - slot->gpa;
 
-	*kva = (void *)((unsigned long)slot_kva(memory, offset, slot->size) &
+	*kva = (void *)((size_t)slot_kva(memory, offset, slot->size) &
 			array_index_mask_nospec(key, until));
 	*bytes = slot->size - offset;
 	if (offset >= slot->size)
 		return -EFAULT;
-	if (unlikely(key >= until))
-		return slot_byte_cold(slot, generation, offset, access, kva);
+	if (unlikely(key >= until)) {
+		/* A variable of its own, as one whose address is taken is written to memory. */
+		void *young;
+		int err = slot_byte_cold(slot, generation, offset, access, &young);
+
+		*kva = young;
+		return err;
+	}
 	return 0;
 }
 

@@ -108,6 +108,34 @@ static void heavytail(struct virtio_mem_xlate_slot *slots, unsigned int n)
 	}
 }
 
+/*
+ * The first slot is most of the buckets, and as many slots of one bucket each as keep the
+ * buckets fine; all others are single bytes.  A long range in the first slot crosses all its
+ * buckets.
+ */
+static void cliff(struct virtio_mem_xlate_slot *slots, unsigned int n)
+{
+	unsigned int cells = n / 60 + 1, i;
+	u64 cell = 1ULL << (37 - ilog2(2 * n)), gpa = 0;
+
+	for (i = 0; i < n; i++) {
+		slots[i].gpa = gpa;
+		slots[i].size = !i ? (2 * n - cells) * cell : i <= cells ? cell : 1;
+		gpa += slots[i].size + (i > cells);
+	}
+}
+
+/* Slots that touch, but for the kernel: a range over many is as many pieces. */
+static void pieces(struct virtio_mem_xlate_slot *slots, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		slots[i].gpa = (u64)i * SZ_4K;
+		slots[i].size = SZ_4K;
+	}
+}
+
 static const struct layout {
 	const char *name;
 	void (*make)(struct virtio_mem_xlate_slot *slots, unsigned int n);
@@ -118,6 +146,10 @@ static const struct layout {
 	{ "adv", adversarial },
 	{ "heavytail", heavytail },
 };
+
+/* Those of single cells. */
+static const struct layout cliff_layout = { "cliff", cliff };
+static const struct layout pieces_layout = { "pieces", pieces };
 
 /*
  * Nothing is behind a kva but where something is to be read; they are anywhere,
@@ -151,6 +183,12 @@ static u64 access_gpa(u64 access)
 static u64 access_len(u64 access)
 {
 	return (access >> ACCESS_LEN_SHIFT) + 1;
+}
+
+/* The same for ranges of 64 KiB to 4 GiB, less a byte. */
+static u64 long_len(u64 len)
+{
+	return (len << 16) - 1;
 }
 
 struct accesses {
@@ -238,6 +276,31 @@ static void make_accesses(const struct virtio_mem_xlate_slot *slots, unsigned in
 		accesses->packed[i] = access_pack(slots[slot].gpa + offset, bytes);
 		accesses->kvas[i] = (unsigned long)slots[slot].kva + offset;
 		offset += bytes;
+	}
+}
+
+/* Ranges in the first slot of @slots, which is longer than all of them: see long_len(). */
+static void make_long_accesses(const struct virtio_mem_xlate_slot *slots,
+			       struct accesses *accesses)
+{
+	unsigned int i;
+	u64 offset;
+
+	for (i = 0; i < accesses->nr; i++) {
+		offset = random_below(slots[0].size - SZ_4G);
+		accesses->packed[i] = access_pack(slots[0].gpa + offset,
+						  random_below(1 << 16) + 1);
+		accesses->kvas[i] = (unsigned long)slots[0].kva + offset;
+	}
+}
+
+static void shuffle(struct virtio_mem_xlate_slot *slots, unsigned int n)
+{
+	unsigned int i, j;
+
+	for (i = n - 1; i; i--) {
+		j = random_below(i + 1);
+		swap(slots[i], slots[j]);
 	}
 }
 

@@ -17,6 +17,8 @@
 #include <linux/nospec.h>
 #include <linux/rbtree.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/uio.h>
 #include <linux/vhost_iotlb.h>
 
 #include "../virtio_mem_xlate.h"
@@ -218,6 +220,58 @@ static __always_inline unsigned long sorted(const struct peers *peers, VIEW, u64
 	return (unsigned long)slot->kva + offset;
 }
 
+/* Ranges of up to 4 GiB, of lengths as long_len() has them. */
+static __always_inline unsigned long ours_long(const struct peers *peers, VIEW, u64 gpa, u64 len)
+{
+	return ours(peers, view, gpa, long_len(len));
+}
+
+static __always_inline unsigned long iotlb_long(const struct peers *peers, VIEW, u64 gpa, u64 len)
+{
+	return iotlb(peers, view, gpa, long_len(len));
+}
+
+static __always_inline unsigned long sorted_long(const struct peers *peers, VIEW, u64 gpa, u64 len)
+{
+	return sorted(peers, view, gpa, long_len(len));
+}
+
+/* The pieces of a range: a binary search, and a walk along the slots. */
+static noinline int sorted_kvec(const struct peers *peers, u64 gpa, u64 len, struct kvec *kvec,
+				int nr_kvec)
+{
+	const struct virtio_mem_xlate_slot *slot = peers->slots, *end = slot + peers->nr_slots;
+	unsigned int n = peers->nr_slots;
+	int ret = 0;
+
+	while (n > 1) {
+		unsigned int half = n / 2;
+
+		slot += half & -(unsigned long)(slot[half].gpa <= gpa);
+		n -= half;
+	}
+	for (; len; slot++) {
+		u64 offset = gpa - slot->gpa, bytes;
+		void *kva = slot->kva + offset;
+
+		if (slot == end || offset >= slot->size)
+			return -EFAULT;
+		if (!(slot->access & VIRTIO_MEM_XLATE_READ))
+			return -EPERM;
+		bytes = min(slot->size - offset, len);
+		if (ret && kva == kvec[ret - 1].iov_base + kvec[ret - 1].iov_len) {
+			kvec[ret - 1].iov_len += bytes;
+		} else {
+			if (ret == nr_kvec)
+				return -ENOBUFS;
+			kvec[ret++] = (struct kvec){ .iov_base = kva, .iov_len = bytes };
+		}
+		gpa += bytes;
+		len -= bytes;
+	}
+	return ret;
+}
+
 static void kvm_insert(struct kvm_slots *slots, struct kvm_slot *slot)
 {
 	struct rb_node **link = &slots->gfn_tree.rb_node, *parent = NULL;
@@ -312,12 +366,25 @@ static int make_regions(struct peers *peers, const struct virtio_mem_xlate_slot 
 	return 0;
 }
 
+static int by_gpa(const void *a, const void *b)
+{
+	const struct virtio_mem_xlate_slot *x = a, *y = b;
+
+	return x->gpa < y->gpa ? -1 : x->gpa > y->gpa;
+}
+
 static int make_sorted(struct peers *peers, const struct virtio_mem_xlate_slot *slots)
 {
+	unsigned int i;
+
 	peers->slots = kvmalloc_array(peers->nr_slots, sizeof(*slots), GFP_KERNEL);
 	if (!peers->slots)
 		return -ENOMEM;
 	memcpy(peers->slots, slots, peers->nr_slots * sizeof(*slots));
+	for (i = 1; i < peers->nr_slots && slots[i].gpa > slots[i - 1].gpa; i++)
+		;
+	if (i < peers->nr_slots)
+		sort(peers->slots, peers->nr_slots, sizeof(*slots), by_gpa, NULL);
 	return 0;
 }
 

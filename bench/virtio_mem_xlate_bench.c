@@ -122,6 +122,13 @@ PASS(linear_chain, true, 0, linear)
 PASS(sorted_throughput, false, 0, sorted)
 PASS(sorted_chain, true, 0, sorted)
 
+PASS(ours_long_throughput, false, 0, ours_long)
+PASS(ours_long_chain, true, 0, ours_long)
+PASS(iotlb_long_throughput, false, 0, iotlb_long)
+PASS(iotlb_long_chain, true, 0, iotlb_long)
+PASS(sorted_long_throughput, false, 0, sorted_long)
+PASS(sorted_long_chain, true, 0, sorted_long)
+
 PASS(ours_view_each, false, 1, ours)
 PASS(ours_view_32, false, 32, ours)
 
@@ -161,6 +168,31 @@ static const struct contender views[] = {
 	{ "ours", ours_throughput },
 	{ "view_32", ours_view_32 },
 	{ "view_each", ours_view_each },
+};
+
+/* Of slots that are no pages. */
+static const struct contender few_throughput[] = {
+	{ "ours", ours_throughput },
+	{ "vhost_iotlb", iotlb_throughput },
+	{ "sorted", sorted_throughput },
+};
+
+static const struct contender few_chain[] = {
+	{ "ours", ours_chain },
+	{ "vhost_iotlb", iotlb_chain },
+	{ "sorted", sorted_chain },
+};
+
+static const struct contender long_throughput[] = {
+	{ "ours", ours_long_throughput },
+	{ "vhost_iotlb", iotlb_long_throughput },
+	{ "sorted", sorted_long_throughput },
+};
+
+static const struct contender long_chain[] = {
+	{ "ours", ours_long_chain },
+	{ "vhost_iotlb", iotlb_long_chain },
+	{ "sorted", sorted_long_chain },
 };
 
 /*
@@ -271,6 +303,70 @@ static const struct contender descs[] = {
 	{ "ours", ours_descs },
 	{ "translate_desc", vhost_descs },
 	{ "vhost_iotlb", iotlb_descs },
+};
+
+/*
+ * Ranges of many pieces.
+ */
+
+#define NR_PIECES	1024
+
+static struct kvec kvecs[NR_PIECES];
+
+static u64 kvecs_sum(int ret)
+{
+	return ret + (unsigned long)kvecs[0].iov_base + (unsigned long)kvecs[NR_PIECES / 2].iov_base +
+	       (unsigned long)kvecs[NR_PIECES - 1].iov_base + kvecs[NR_PIECES - 1].iov_len;
+}
+
+static noinline void ours_kvecs(const struct peers *peers, const u64 *accesses, unsigned int nr,
+				u64 *sum)
+{
+	unsigned int i;
+
+	CLASS(virtio_mem_xlate_view, view)(peers->xlate);
+
+	*sum = 0;
+	for (i = 0; i < nr; i++) {
+		struct virtio_driver_range driver;
+
+		barrier();
+		if (!virtio_driver_range_init(&driver, access_gpa(accesses[i]), NR_PIECES * SZ_4K))
+			*sum += kvecs_sum(virtio_mem_xlate_kvec(&view, driver, VIRTIO_MEM_XLATE_READ,
+								kvecs, NR_PIECES));
+	}
+}
+
+static noinline void iotlb_kvecs(const struct peers *peers, const u64 *accesses, unsigned int nr,
+				 u64 *sum)
+{
+	unsigned int i;
+
+	*sum = 0;
+	for (i = 0; i < nr; i++) {
+		barrier();
+		*sum += kvecs_sum(vhost_translate(peers, access_gpa(accesses[i]), NR_PIECES * SZ_4K,
+						  kvecs, NR_PIECES, VHOST_MAP_RO));
+	}
+}
+
+static noinline void sorted_kvecs(const struct peers *peers, const u64 *accesses, unsigned int nr,
+				  u64 *sum)
+{
+	unsigned int i;
+
+	*sum = 0;
+	for (i = 0; i < nr; i++) {
+		barrier();
+		*sum += kvecs_sum(sorted_kvec(peers, access_gpa(accesses[i]), NR_PIECES * SZ_4K,
+					      kvecs, NR_PIECES));
+	}
+}
+
+static const struct contender many_pieces[] = {
+	{ "ours", ours_kvecs },
+	{ "vhost_iotlb", iotlb_kvecs },
+	{ "sorted", sorted_kvecs },
 };
 
 /*
@@ -547,6 +643,66 @@ static int bench_descs(unsigned int n, struct work *work)
 	return err;
 }
 
+static int make_few(struct peers *peers, const struct virtio_mem_xlate_slot *slots, unsigned int n)
+{
+	int err;
+
+	peers_init(peers, n);
+	err = make_ours(peers, slots) ?: make_iotlb(peers, slots) ?: make_sorted(peers, slots);
+	if (err)
+		peers_free(peers);
+	return err;
+}
+
+/* Long ranges in one slot, and beside them lookups in the small slots of the same table. */
+static int bench_long(unsigned int n, struct work *work)
+{
+	struct cell cell = { .layout = cliff_layout.name, .n = n };
+	struct peers peers;
+	int err;
+
+	make_layout(&cliff_layout, work->slots, n);
+	err = make_few(&peers, work->slots, n);
+	if (err)
+		return err;
+	make_accesses(work->slots, n, UNIFORM, 0, 1, work->sums, &work->accesses);
+	cell.pattern = pattern_names[UNIFORM];
+	cell.len = "1-1514";
+	cell.mode = "throughput";
+	run(&cell, few_throughput, ARRAY_SIZE(few_throughput), &peers, &work->accesses, true);
+	cell.mode = "chain";
+	run(&cell, few_chain, ARRAY_SIZE(few_chain), &peers, &work->accesses, true);
+	make_long_accesses(work->slots, &work->accesses);
+	cell.pattern = "one_slot";
+	cell.len = "64K-4G";
+	cell.mode = "throughput";
+	run(&cell, long_throughput, ARRAY_SIZE(long_throughput), &peers, &work->accesses, true);
+	cell.mode = "chain";
+	run(&cell, long_chain, ARRAY_SIZE(long_chain), &peers, &work->accesses, true);
+	peers_free(&peers);
+	return 0;
+}
+
+static int bench_kvec(unsigned int n, struct work *work)
+{
+	struct cell cell = { pieces_layout.name, n, "uniform", "4M", "kvec" };
+	struct accesses ranges = work->accesses;
+	struct peers peers;
+	unsigned int i;
+	int err;
+
+	make_layout(&pieces_layout, work->slots, n);
+	err = make_few(&peers, work->slots, n);
+	if (err)
+		return err;
+	ranges.nr = 16 * SLICES;
+	for (i = 0; i < ranges.nr; i++)
+		ranges.packed[i] = access_pack(random_below(n - NR_PIECES + 1) * SZ_4K, 1);
+	run(&cell, many_pieces, ARRAY_SIZE(many_pieces), &peers, &ranges, false);
+	peers_free(&peers);
+	return 0;
+}
+
 /*
  * Loading, memory and updates.
  */
@@ -594,9 +750,12 @@ static const struct {
 
 #define MAX_COPIES	64
 
-/* Loads @n slots and reports how long that takes and how much memory they hold. */
+/*
+ * Loads @n slots, by gpa or @shuffled, and reports how long that takes and how much memory
+ * they hold.
+ */
 static int bench_load(const struct layout *layout, unsigned int n, struct work *work,
-		      unsigned int nr_makers)
+		      unsigned int nr_makers, bool shuffled)
 {
 	unsigned int copies = clamp(32768U / n, n > 32768 ? 1U : 7U, MAX_COPIES), i, j;
 	static struct peers peers[MAX_COPIES];
@@ -605,6 +764,8 @@ static int bench_load(const struct layout *layout, unsigned int n, struct work *
 	int err = 0;
 
 	make_layout(layout, work->slots, n);
+	if (shuffled)
+		shuffle(work->slots, n);
 	for (i = 0; i < nr_makers; i++) {
 		bytes = bytes_held();
 		for (j = 0; j < copies; j++) {
@@ -618,41 +779,47 @@ static int bench_load(const struct layout *layout, unsigned int n, struct work *
 			peers_free(&peers[j]);
 		if (err)
 			return err;
-		report(layout->name, n, "load_ns", makers[i].name, median(ns, copies));
-		report(layout->name, n, "millibytes_a_slot", makers[i].name,
-		       div_u64(bytes * 1000, n * copies));
+		report(layout->name, n, shuffled ? "load_shuffled_ns" : "load_ns", makers[i].name,
+		       median(ns, copies));
+		if (!shuffled)
+			report(layout->name, n, "millibytes_a_slot", makers[i].name,
+			       div_u64(bytes * 1000, n * copies));
 		cond_resched();
 	}
 	return 0;
 }
 
 /*
- * One add at 32 slots.  It waits for a grace period, as an empty one of the same
- * kind does, whose time is taken off.
+ * One slot, the one at @at, is added to @n others.  That waits for a grace period, as an
+ * empty one of the same kind does, whose time is to be taken off.
  */
-static int bench_add(struct work *work)
+static int bench_add(const struct layout *layout, unsigned int n, unsigned int at,
+		     const char *what, struct work *work)
 {
 	enum { TIMES = 501 };
 	static u64 add[TIMES], grace[TIMES];
+	unsigned int i, times = n > 1000 ? 21 : TIMES;
+	struct virtio_mem_xlate_slot new;
 	struct virtio_mem_xlate *xlate;
 	struct srcu_struct srcu;
-	unsigned int i;
 	int err;
 
 	err = init_srcu_struct(&srcu);
 	if (err)
 		return err;
-	make_layout(&layouts[0], work->slots, 33);
-	for (i = 0; i < TIMES; i++) {
+	make_layout(layout, work->slots, n + 1);
+	new = work->slots[at];
+	memmove(&work->slots[at], &work->slots[at + 1], (n - at) * sizeof(new));
+	for (i = 0; i < times; i++) {
 		u64 start;
 
-		xlate = virtio_mem_xlate_register(work->slots, 32);
+		xlate = virtio_mem_xlate_register(work->slots, n);
 		if (IS_ERR(xlate)) {
 			err = PTR_ERR(xlate);
 			break;
 		}
 		start = os_nsecs();
-		err = virtio_mem_xlate_add(xlate, &work->slots[32], 1);
+		err = virtio_mem_xlate_add(xlate, &new, 1);
 		add[i] = os_nsecs() - start;
 		virtio_mem_xlate_unregister(xlate);
 		if (err)
@@ -660,13 +827,24 @@ static int bench_add(struct work *work)
 		start = os_nsecs();
 		synchronize_srcu_expedited(&srcu);
 		grace[i] = os_nsecs() - start;
+		cond_resched();
 	}
 	cleanup_srcu_struct(&srcu);
 	if (err)
 		return err;
-	report("eq2m", 32, "add_ns", "ours", median(add, TIMES));
-	report("eq2m", 32, "add_ns", "grace_period", median(grace, TIMES));
+	report(layout->name, n, what, "ours", median(add, times));
+	report(layout->name, n, what, "grace_period", median(grace, times));
 	return 0;
+}
+
+/* On top of and among 32763 slots, as a layout has its slots. */
+static int bench_adds(const struct layout *layout, struct work *work)
+{
+	const unsigned int n = 32763;
+
+	return bench_add(layout, n, n, "add_top_ns", work) ?:
+	       bench_add(layout, n, n / 2, "add_middle_ns", work) ?:
+	       bench_add(layout, n, 0, "add_bottom_ns", work);
 }
 
 static int bench_all(struct work *work)
@@ -679,14 +857,23 @@ static int bench_all(struct work *work)
 			err = bench_layout(&layouts[i], n[j], work);
 	for (j = 0; j < nr_n && !err; j++)
 		err = bench_descs(n[j], work);
+	for (j = 0; j < nr_n && !err; j++) {
+		if (n[j] >= 4)
+			err = bench_long(n[j], work);
+		if (!err && n[j] >= 4 * NR_PIECES)
+			err = bench_kvec(n[j], work);
+	}
 	for (i = 0; i < ARRAY_SIZE(layouts); i++)
 		for (j = 0; j < nr_n && !err; j++)
 			if (n[j] >= 512)
-				err = bench_load(&layouts[i], n[j], work, ARRAY_SIZE(makers));
-	err = err ?: bench_add(work);
-	if (!brief)
-		err = err ?: bench_load(&layouts[0], VIRTIO_MEM_XLATE_MAX_SLOTS, work, 2) ?:
-			     bench_load(&layouts[2], VIRTIO_MEM_XLATE_MAX_SLOTS, work, 2);
+				err = bench_load(&layouts[i], n[j], work, ARRAY_SIZE(makers), false) ?:
+				      bench_load(&layouts[i], n[j], work, ARRAY_SIZE(makers), true);
+	err = err ?: bench_add(&layouts[0], 32, 32, "add_ns", work);
+	for (i = 0; i < ARRAY_SIZE(layouts) && !err; i++)
+		err = bench_adds(&layouts[i], work);
+	for (i = 0; i < 3 && !brief && !err; i += 2)
+		err = bench_load(&layouts[i], VIRTIO_MEM_XLATE_MAX_SLOTS, work, 2, false) ?:
+		      bench_load(&layouts[i], VIRTIO_MEM_XLATE_MAX_SLOTS, work, 2, true);
 	return err;
 }
 

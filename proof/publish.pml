@@ -4,9 +4,10 @@
  * of which each does one of update(), virtio_mem_xlate_remove() or
  * virtio_mem_xlate_unregister() and then puts a reference.
  *
- * Every interleaving is tried.  Tables are numbered; a table has one slot, which
- * virtio_mem_xlate_remove() takes away by a generation.  A table that has been
- * freed, or the memory behind a slot that the caller may free, must not be seen.
+ * Every interleaving is tried.  Tables are numbered; a table has two slots, a range
+ * that virtio_mem_xlate_remove() removes by one generation: a view sees both or none.
+ * A table that has been freed, or the memory behind a slot that the caller may free,
+ * must not be seen.
  *
  * BUG=n plants one (proof/publish.sh); each must be found.
  */
@@ -16,13 +17,14 @@
 
 #define TABLES 4		/* 0 is no_slots; one is registered; each updater makes one */
 #define NO_SLOTS 0
-#define LIVE 3			/* SLOT_LIVE */
+#define LIVE 5			/* SLOT_LIVE: above all generations */
 
 byte table = 1;			/* xlate->table */
 bool freed[TABLES];		/* table_free() */
 byte generation[TABLES];	/* table->generation */
-byte removed[TABLES];			/* slot->removed: all SLOT_LIVE at first */
-bool retired[TABLES];		/* whoever owns the slot's memory may free it */
+byte removed[TABLES];		/* slots[0].removed: all SLOT_LIVE at first */
+byte removed_2nd[TABLES];	/* slots[1].removed */
+bool retired[TABLES];		/* the owner of the slots' memory may free it */
 
 byte update_owner;		/* xlate->update */
 byte refs = 5;			/* of the registration, the readers and the updaters */
@@ -70,7 +72,7 @@ inline table_free(t) {
 
 proctype reader() {
 	byte i, t, g, round;
-	bool hit;
+	bool hit, hit_2nd;
 
 	do
 	:: round < 2 ->
@@ -88,6 +90,8 @@ proctype reader() {
 		/* table_lookup(), table_next(): of the same view */
 		assert(!freed[t]);
 		hit = (t != NO_SLOTS && removed[t] > g);
+		hit_2nd = (t != NO_SLOTS && removed_2nd[t] > g);
+		assert(hit == hit_2nd);
 		assert(!(hit && retired[t]));
 #if BUG == 4
 		t = table;
@@ -95,6 +99,7 @@ proctype reader() {
 		/* ... and whatever is seen once is seen until the view is released */
 		assert(!freed[t]);
 		assert(hit == (t != NO_SLOTS && removed[t] > g));
+		assert(hit_2nd == (t != NO_SLOTS && removed_2nd[t] > g));
 		assert(!(hit && retired[t]));
 		/* virtio_mem_xlate_read_unlock() */
 #if BUG != 6
@@ -149,9 +154,14 @@ proctype updater(byte new) {
 			/* table_remove() */
 #if BUG == 7
 			generation[old] = generation[old] + 1;
-			removed[old] = generation[old]
+			removed[old] = generation[old];
+			removed_2nd[old] = generation[old]
 #else
 			removed[old] = generation[old] + 1;
+#if BUG == 12		/* a generation for each slot */
+			generation[old] = generation[old] + 1;
+#endif
+			removed_2nd[old] = generation[old] + 1;
 #if BUG != 8
 			generation[old] = generation[old] + 1
 #endif
@@ -197,13 +207,13 @@ init {
 	d_step {
 		i = 0;
 		do
-		:: i < TABLES -> removed[i] = LIVE; i++
+		:: i < TABLES -> removed[i] = LIVE; removed_2nd[i] = LIVE; i++
 		:: else -> break
 		od
 	};
 	atomic { run updater(2); run updater(3); run reader(); run reader() };
 	_nr_pr == 1;
-	/* Nothing is left over: one table is in force or none, all others were freed. */
+	/* Nothing is left over: one table is current or none, all others were freed. */
 	i = 1;
 	do
 	:: i < TABLES ->

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/build.sh"
 
 need spin gcc
-BUGS=11
+BUGS=12
 cd "$BUILD"
 echo "publish: publish and retire, every interleaving, and $BUGS planted bugs (log: $LOG)"
 : >"$LOG"

@@ -131,6 +131,9 @@ static inline unsigned long array_index_mask_nospec(unsigned long index, unsigne
 #endif
 }
 
+#ifdef __x86_64__	/* the kernel's other processors have a portable form */
+#define array_index_mask_nospec array_index_mask_nospec
+#endif
 #define array_index_nospec(i, n) ((i) & array_index_mask_nospec(i, n))
 
 /* Ends the program, in a way that fuzzers and sanitizers take for a finding. */
@@ -246,6 +249,54 @@ static atomic_long live_objects, allocations;
 static long fail_allocation;	/* which one from now on, or 0 */
 static _Thread_local unsigned int mutexes_held;
 
+/* Of a test: this thread reclaims memory, or is in an MMU notifier. */
+static _Thread_local bool in_reclaim;
+
+/*
+ * The mutexes of a name are a class, as for lockdep: one that reclaim takes must not be held
+ * over an allocation, nor while one is taken that is held over allocations.
+ */
+struct mutex_class {
+	const char *name;
+	atomic_bool in_reclaim, allocates;
+};
+
+static struct mutex_class mutex_classes[] = {
+	{ .name = "logging" }, { .name = "update" }, { .name = "change" },
+};
+static _Thread_local struct mutex_class *classes_held[4];
+static _Thread_local unsigned int nr_classes_held;
+
+static inline void class_check(struct mutex_class *class)
+{
+	if (class->in_reclaim && class->allocates)
+		fatal("memory is allocated under mutex %s, which reclaim takes", class->name);
+}
+
+static inline void class_allocates(void)
+{
+	unsigned int i;
+
+	if (in_reclaim)
+		fatal("memory is allocated under reclaim");
+	for (i = 0; i < nr_classes_held; i++) {
+		classes_held[i]->allocates = true;
+		class_check(classes_held[i]);
+	}
+}
+
+static inline void class_take(struct mutex_class *class)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_classes_held; i++)
+		if (classes_held[i]->in_reclaim && class->allocates)
+			fatal("mutex %s is taken under %s", class->name, classes_held[i]->name);
+	if (in_reclaim)
+		class->in_reclaim = true;
+	class_check(class);
+}
+
 static inline bool allocation_fails(void)
 {
 	atomic_fetch_add(&allocations, 1);
@@ -258,6 +309,7 @@ static inline void *kvmalloc(size_t size, int gfp)
 
 	(void)gfp;
 	might_sleep();
+	class_allocates();
 	if (allocation_fails())
 		return NULL;
 	p = malloc(size);
@@ -301,12 +353,23 @@ static inline void *pages_alloc(size_t nr_bytes, int gfp, bool in_a_row)
 	return pages->bytes;
 }
 
-/* Memory above this is that of a device, without pages. */
-#define NO_PAGES (1UL << (BITS_PER_LONG - 2))
+/*
+ * Host memory that is only translated, never touched: an area of vmalloc(), and from
+ * DEVICE_AREA on that of a device.  All below is the direct map.
+ */
+#if __SIZEOF_LONG__ == 8
+#define VMALLOC_AREA (1UL << 61)
+#define DEVICE_AREA (1UL << 62)
+#else
+#define VMALLOC_AREA ULONG_MAX
+#define DEVICE_AREA ULONG_MAX
+#endif
 
 static inline bool is_vmalloc_addr(const void *p)
 {
-	return (unsigned long)p < NO_PAGES && !container_of(p, struct pages, bytes[0])->in_a_row;
+	if ((unsigned long)p >= VMALLOC_AREA)
+		return (unsigned long)p < DEVICE_AREA;
+	return !container_of(p, struct pages, bytes[0])->in_a_row;
 }
 
 static inline void *alloc_pages_exact(size_t nr_bytes, int gfp)
@@ -379,6 +442,7 @@ static inline void lockdep_unregister_key(struct lock_class_key *key)
 struct mutex {
 	pthread_mutex_t lock;
 	_Atomic(pthread_t) owner;
+	struct mutex_class *class;
 	bool spans_waits;	/* the one that may be held over a wait for views */
 };
 
@@ -386,7 +450,9 @@ struct mutex {
 
 static inline void mutex_init_named(struct mutex *m, const char *name)
 {
-	m->spans_waits = strstr(name, "logging");
+	for (m->class = mutex_classes; !strstr(name, m->class->name); m->class++)
+		;
+	m->spans_waits = m->class == mutex_classes;
 	pthread_mutex_init(&m->lock, NULL);
 	m->owner = 0;
 	atomic_fetch_add(&live_objects, 1);
@@ -404,8 +470,10 @@ static inline void mutex_lock(struct mutex *m)
 	might_sleep();
 	if (m->owner == pthread_self())
 		fatal("mutex taken twice");
+	class_take(m->class);
 	pthread_mutex_lock(&m->lock);
 	m->owner = pthread_self();
+	classes_held[nr_classes_held++] = m->class;
 	mutexes_held += !m->spans_waits;
 }
 
@@ -413,6 +481,8 @@ static inline void mutex_unlock(struct mutex *m)
 {
 	if (m->owner != pthread_self())
 		fatal("mutex released by another");
+	if (classes_held[--nr_classes_held] != m->class)
+		fatal("mutex %s released out of order", m->class->name);
 	m->owner = 0;
 	mutexes_held -= !m->spans_waits;
 	pthread_mutex_unlock(&m->lock);
@@ -435,9 +505,9 @@ static inline void scope_leave(struct mutex **m)
 }
 
 #define guard(kind) struct mutex *_guard __attribute__((cleanup(scope_leave), unused)) = scope_enter
-#define might_lock(m) ((void)(m))
-#define fs_reclaim_acquire(gfp) ((void)(gfp))
-#define fs_reclaim_release(gfp) ((void)(gfp))
+#define might_lock(m) class_take((m)->class)
+#define fs_reclaim_acquire(gfp) ((void)(gfp), in_reclaim = true)
+#define fs_reclaim_release(gfp) ((void)(gfp), in_reclaim = false)
 
 #define scoped_guard(kind, m)							\
 	for (struct mutex *_scope __attribute__((cleanup(scope_leave))) = scope_enter(m),\
@@ -541,6 +611,8 @@ static inline void synchronize_srcu_expedited(struct srcu_struct *ssp)
 	might_sleep();
 	if (mutexes_held)
 		fatal("wait for views under a mutex");
+	if (in_reclaim)
+		fatal("wait for views under reclaim");
 	if (grace_period_hook)
 		grace_period_hook(ssp);
 	pthread_mutex_lock(&ssp->waiting);
@@ -644,9 +716,7 @@ struct bio_vec {
 
 #define PAGE_SHIFT 12
 #define offset_in_page(p) ((unsigned long)(p) % PAGE_SIZE)
-#define virt_addr_valid(kva) ((unsigned long)(kva) < NO_PAGES)
-#define vmalloc_to_page(kva) virt_to_page(kva)
-#define pfn_valid(pfn) ((void)(pfn), true)
+#define virt_addr_valid(kva) ((unsigned long)(kva) < VMALLOC_AREA)
 
 static inline unsigned long page_to_pfn(const struct page *page)
 {
@@ -656,6 +726,24 @@ static inline unsigned long page_to_pfn(const struct page *page)
 static inline struct page *virt_to_page(const void *kva)
 {
 	return (struct page *)((unsigned long)kva / PAGE_SIZE * sizeof(struct page));
+}
+
+/*
+ * Of eight pages of the area of vmalloc() one is not mapped, one is of a device, and the others
+ * are not in the order of their addresses, except two and two.
+ */
+#define VMALLOC_PFN (1UL << (BITS_PER_LONG - 24))
+
+static inline struct page *vmalloc_to_page(const void *kva)
+{
+	unsigned long nr = ((unsigned long)kva - VMALLOC_AREA) / PAGE_SIZE;
+
+	return nr % 8 == 5 ? NULL : (struct page *)((VMALLOC_PFN + (nr ^ 2)) * sizeof(struct page));
+}
+
+static inline bool pfn_valid(unsigned long pfn)
+{
+	return pfn < VMALLOC_PFN || (pfn ^ 2) % 8 != 6;
 }
 
 /* References */
@@ -693,9 +781,12 @@ struct work_struct {
 	bool queued;
 };
 
+#define MAX_RUNNING 8
+
 struct workqueue_struct {
 	pthread_mutex_t lock;
-	struct work_struct *first;
+	struct work_struct *first, **last;
+	struct work_struct *running[MAX_RUNNING];	/* by threads; some are freed meanwhile */
 };
 
 #define WQ_UNBOUND 0
@@ -726,6 +817,8 @@ static inline struct workqueue_struct *alloc_workqueue(const char *name, int fla
 	(void)max;
 	if (wq)
 		pthread_mutex_init(&wq->lock, NULL);
+	if (wq)
+		wq->last = &wq->first;
 	work_queue = wq;
 	return wq;
 }
@@ -739,67 +832,89 @@ static inline bool queue_work(struct workqueue_struct *wq, struct work_struct *w
 	is_new = !work->queued;
 	if (is_new) {
 		work->queued = true;
-		work->next = wq->first;
-		wq->first = work;
+		work->next = NULL;
+		*wq->last = work;
+		wq->last = &work->next;
 	}
 	pthread_mutex_unlock(&wq->lock);
 	return is_new;
 }
 
-/* Runs @work now if it is queued; a thread waits for another that runs it. */
-static inline void flush_work(struct work_struct *work)
+static inline bool work_is_running(struct workqueue_struct *wq, struct work_struct *work)
 {
-	struct workqueue_struct *wq = work_queue;
+	unsigned int i;
+
+	for (i = 0; i < MAX_RUNNING && wq->running[i] != work; i++)
+		;
+	return i < MAX_RUNNING;
+}
+
+/* Takes @work, or whatever is next if it is NULL, off the queue; none that runs already. */
+static inline struct work_struct *work_take(struct workqueue_struct *wq, struct work_struct *work)
+{
 	struct work_struct **at;
 
-	might_sleep();
-	for (;;) {
-		bool found = false;
+	for (at = &wq->first; *at && (work ? *at != work : work_is_running(wq, *at)); )
+		at = &(*at)->next;
+	work = *at;
+	if (!work || work_is_running(wq, work))
+		return NULL;
+	*at = work->next;
+	if (!*at)
+		wq->last = at;
+	work->queued = false;
+	return work;
+}
 
-		pthread_mutex_lock(&wq->lock);
-		for (at = &wq->first; *at && *at != work; at = &(*at)->next)
-			;
-		if (*at) {
-			*at = work->next;
-			work->queued = false;
-			found = true;
-		}
-		pthread_mutex_unlock(&wq->lock);
-		if (!found)
-			break;
-		work->func(work);
+/* Runs @work or what is next, and returns false when there is none; waits for other threads. */
+static inline bool work_run(struct workqueue_struct *wq, struct work_struct *work)
+{
+	struct work_struct *taken;
+	unsigned int i;
+	bool busy;
+
+	might_sleep();
+	pthread_mutex_lock(&wq->lock);
+	taken = work_take(wq, work);
+	for (i = 0; taken && wq->running[i]; i++)
+		;
+	if (taken)
+		wq->running[i] = taken;
+	busy = work ? work_is_running(wq, work) : wq->first != NULL;
+	pthread_mutex_unlock(&wq->lock);
+	if (!taken) {
+		sched_yield();
+		return busy;
 	}
+	taken->func(taken);
+	pthread_mutex_lock(&wq->lock);
+	wq->running[i] = NULL;
+	pthread_mutex_unlock(&wq->lock);
+	return true;
+}
+
+static inline void flush_work(struct work_struct *work)
+{
+	while (work_run(work_queue, work))
+		;
 }
 
 static inline void cancel_work_sync(struct work_struct *work)
 {
-	struct work_struct **at;
+	bool running;
 
-	pthread_mutex_lock(&work_queue->lock);
-	for (at = &work_queue->first; *at && *at != work; at = &(*at)->next)
-		;
-	if (*at)
-		*at = work->next;
-	work->queued = false;
-	pthread_mutex_unlock(&work_queue->lock);
+	do {
+		pthread_mutex_lock(&work_queue->lock);
+		work_take(work_queue, work);
+		running = work_is_running(work_queue, work);
+		pthread_mutex_unlock(&work_queue->lock);
+	} while (running);
 }
 
 static inline void flush_workqueue(struct workqueue_struct *wq)
 {
-	struct work_struct *work;
-
-	for (;;) {
-		pthread_mutex_lock(&wq->lock);
-		work = wq->first;
-		if (work) {
-			wq->first = work->next;
-			work->queued = false;
-		}
-		pthread_mutex_unlock(&wq->lock);
-		if (!work)
-			return;
-		work->func(work);
-	}
+	while (work_run(wq, NULL))
+		;
 }
 
 static inline void destroy_workqueue(struct workqueue_struct *wq)
