@@ -116,7 +116,7 @@ CHECKS = (
     ('pairs', None, [f'{TOP}/proof/pairs.py', '.']),
     # What looks at the table alone is quicker, and finds most of what is wrong there.
     ('oracle', ['gcc', '-O1', 'oracle.c'], ['./oracle', '1', '0', '1000', '400']),
-    ('ops', ['gcc', '-O1', *SANITIZE, '-DRANDOM', 'ops.c'], ['./ops', '1', '10000']),
+    ('ops', ['gcc', '-O1', *SANITIZE, '-DRANDOM', 'ops.c'], ['./ops', '1', '2000']),
     ('oracle', None, ['./oracle', '1', '1000', '4000', '400']),
     # Pages as large as some table.
     ('oracle, 32 bits', [CLANG, '-m32', '-O1', '-DPAGE_SIZE=32768UL', 'oracle.c'],
@@ -124,6 +124,7 @@ CHECKS = (
     ('exhaustive', [CLANG, '-O1', '-DNARROW=5', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '1', '0', '1']),
     ('exhaustive', [CLANG, '-O1', '-DNARROW=4', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '2', '0', '1']),
     ('entries', ['gcc', '-O1', 'entries.c'], ['./entries']),
+    ('ops', None, ['./ops', '2', '8000']),
     ('race', [CLANG, '-O1', '-DTHREADS', '-fsanitize=thread', 'race.c'], ['./race', '1500']),
 )
 
@@ -144,7 +145,7 @@ def kill(mutant, number):
                 if run(log, 300, [*cc[:-1], *CC, '-I.', '-o', cc[-1][:-2], source, '-lpthread'], cwd=folder):
                     killer = 'no build'
                     break
-            if run(log, 200 if command[:1] == RUNNER_32 else 60, command, cwd=folder, preexec_fn=lambda: __import__('resource').setrlimit(
+            if run(log, 200, command, cwd=folder, preexec_fn=lambda: __import__('resource').setrlimit(
                     __import__('resource').RLIMIT_CORE, (0, 0))):
                 killer = check
                 break

@@ -6,7 +6,7 @@ writes, and no local variable: {1} is the function's first parameter.
 """
 import re
 
-from source import find, statement
+from source import find, functions, statement
 
 
 def change(function, pattern, to, n=0):
@@ -68,7 +68,6 @@ def plant(tree, changes):
     for function, apply in changes:
         file, text, f = find(tree, function)
         if file in changed:
-            from source import functions
             text = changed[file]
             f = functions(text)[function]
         changed[file] = apply(text, f)
@@ -230,7 +229,8 @@ PLANTED = (
     ('lookups: a slot seen half changed', change('slot_seen', r'while \(.*\);', 'while (0);')),
     ('cursor: keeps a young slot', change(
         'virtio_mem_xlate_cursor_cold', r'\.access = [^,]*,', '.access = {4},')),
-    ('kvec: room before access', change('virtio_mem_xlate_kvec', r'slot_byte\([^;?]*\?:', '')),
+    ('kvec: room before access', change(
+        'virtio_mem_xlate_kvec', r'if \((\w+)\)\s*break;', r'if (\1) { if (!{5}) \1 = -ENOBUFS; break; }')),
     ('range: what is behind the next byte decides', change(
         'virtio_mem_xlate_range_cold',
         r'slot_byte\((\w+), (\w+)->generation, (\w+)\.start, (\w+), (&\w+), (&\w+)\) \?:',
@@ -253,7 +253,7 @@ PLANTED = (
     ('log: set without a barrier', change(
         'set_log', r'smp_store_release\(&([^,]*),', r'WRITE_ONCE(\1,')),
     ('log: written while it is current', change(
-        'virtio_mem_xlate_log_start', r'\[current_table.*\];', '[0];')),
+        'virtio_mem_xlate_log_start', r'logs\[[^;]*;', 'logs[0];')),
     ('log: two changes at once', change(
         'virtio_mem_xlate_log_start', r'(?<!scoped_)guard\(mutex\)\([^;]*;', '')),
     ('dirty: read without a barrier', change(
