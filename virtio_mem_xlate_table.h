@@ -610,7 +610,7 @@ static int table_set_present(struct virtio_mem_xlate_table *table, u64 gpa, u64 
 	/*
 	 * At no step do @until and @state let a view see memory: first views of before lose
 	 * theirs.  Each smp_wmb() pairs with the smp_load_acquire() of slot_byte() and
-	 * slot_byte_cold().
+	 * slot_seen().
 	 */
 	WRITE_ONCE(slot->state, slot->state & SLOT_ABSENT);
 	smp_wmb();

@@ -18,7 +18,7 @@ empty_headers() {
 	local header
 
 	for header in $(sed -n 's,^#include <\(.*\)>,\1,p' \
-		"$TREE"/virtio_mem_xlate{.c,.h,_table.h,_debug.h,_trace.h}); do
+		"$TREE"/virtio_mem_xlate{.c,.h,_fast.h,_table.h,_index.h,_debug.h,_trace.h}); do
 		mkdir -p "$(dirname "$1/$header")"
 		: >"$1/$header"
 	done
@@ -62,17 +62,38 @@ check() {
 	cat "$LOG.step" >>"$LOG"
 	if [ "$rc" = 0 ]; then
 		passed=$((passed + 1))
+		figures+=("$name: $(tail -n 1 "$LOG.step")")
 		echo "ok      $name: $(tail -n 1 "$LOG.step") ($((SECONDS - start)) s)"
 	else
 		failed=$((failed + 1))
+		figures+=("$name: FAILED")
 		echo "not ok  $name: exit status $rc ($((SECONDS - start)) s)"
 		tail -n 15 "$LOG.step" | sed 's/^/	/'
 	fi
 	return 0
 }
 
+# record NAME: with RESULTS=1 in the environment, the figures of this run replace those of the
+# last one of NAME in proof/RESULTS.
+record() {
+	local results=$TOP/proof/RESULTS
+
+	[ -n "${RESULTS:-}" ] || return 0
+	touch "$results"
+	awk -v name="$1:" '/^[^\t#]/ { skip = $1 == name } !skip' "$results" >"$LOG.results"
+	{
+		cat "$LOG.results"
+		printf '%s: %s, %s, %s, %s CPUs\n' "$1" "$(git -C "$TOP" describe --always --dirty)" \
+			"$(date -u +%F)" "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" \
+			"$(nproc)"
+		printf '\t%s\n' "${figures[@]}"
+	} >"$results"
+}
+
 # verdict NAME: the last line, and the exit status.
+figures=()
 verdict() {
+	record "$1"
 	closing "$1"
 	[ "$failed" = 0 ] && [ "$passed" != 0 ]
 }

@@ -14,8 +14,10 @@
 #define WRITE_ONCE(x, v) ((x) = (v))
 #define smp_load_acquire(p) (*(p))
 #define smp_store_release(p, v) (*(p) = (v))
+#define smp_wmb() do { } while (0)
 #define min(a, b) ((a) < (b) ? (a) : (b))
 #define max(a, b) ((a) > (b) ? (a) : (b))
+#define min3(a, b, c) min(min(a, b), c)
 #define clamp(x, low, high) min(max(x, low), high)
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
@@ -28,8 +30,8 @@ void cond_resched(void);
 
 /*@
  * axiomatic bits {
- *	axiom masked: \forall integer word, mask; 0 <= mask ==> 0 <= (word & mask) <= mask;
- *	axiom shifted: \forall integer word; 0 <= word ==> 0 <= (word >> 5) <= word;
+ *	axiom masked: \forall integer x, mask; 0 <= mask ==> 0 <= (x & mask) <= mask;
+ *	axiom shifted: \forall integer x; 0 <= x ==> 0 <= (x >> 5) <= x;
  *	axiom power: \forall integer n; 0 <= n <= 31 ==> 1 <= (1 << n) <= 0x80000000;
  *	axiom power3: \forall integer n; 3 <= n <= 31 ==> 8 <= (1 << n);
  * }

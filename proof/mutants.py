@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """mutants.py BUILD: breaks the source in one place at a time and runs the fast checks.
 
-Mutants are made by rule from each line of the table and the glue, and bugs of
-concurrency and lifetime are planted by hand (proof/planted.py).  A mutant that no
-check kills must stand in proof/equivalent-mutants, with the reason why no check can.
+Mutants are made by rule from each line of the source, and bugs of concurrency and lifetime are
+planted by hand (proof/planted.py).  A mutant has the name of its function, of what is changed,
+and a number: "table_search: > to >= 1".  One that no check kills must stand in
+proof/equivalent-mutants, by that name, with the reason why no check can.
 """
 import concurrent.futures
 import glob
@@ -17,78 +18,86 @@ import textwrap
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from planted import PLANTED, USER
+from planted import PLANTED, USER, plant
+from source import FILES, functions
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = sys.argv[1]
 JOBS = int(os.environ.get('JOBS', os.cpu_count()))
-ONLY = os.environ.get('ONLY', '')	# a kind, such as planted
+ONLY = os.environ.get('ONLY', '')	# kinds, such as planted, or functions, with commas
 CLANG = os.environ['CLANG']
 RUNNER_32 = os.environ.get('RUNNER_32', '').split()	# what runs 32-bit programs, if not the kernel
-FILES = ('virtio_mem_xlate_table.h', 'virtio_mem_xlate.h', 'virtio_mem_xlate.c')
 
+# Kind, what a mutant of it is called, what is replaced, and by what.
 RULES = (
-    ('relation', r' < ', ' <= '), ('relation', r' <= ', ' < '),
-    ('relation', r' > ', ' >= '), ('relation', r' >= ', ' > '),
-    ('relation', r' == ', ' != '), ('relation', r' != ', ' == '),
-    ('off by one', r' \+ 1\b', ''), ('off by one', r' - 1\b', ''),
-    ('off by one', r'\b= 0\b', '= 1'), ('off by one', r' \+ NR_ENDS', ''),
-    ('logic', r' \|\| ', ' && '), ('logic', r' && ', ' || '),
-    ('bits', r' \| ', ' & '), ('bits', r' & ', ' | '),
-    ('arithmetic', r' << ', ' >> '), ('arithmetic', r' >> ', ' << '),
-    ('arithmetic', r'(?<=\w) - (?=\w)', ' + '), ('arithmetic', r'(?<=\w) \+ (?=\w)', ' - '),
-    ('swapped', r'\bmin\(', 'max('), ('swapped', r'\bmax\(', 'min('),
-    ('swapped', r'\b(?!min\b|max\b)(\w+)\((\w+), (\w+)\)', r'\1(\3, \2)'),
+    *(('relation', f'{a} to {b}', f' {a} ', f' {b} ') for a, b in (
+        ('<', '<='), ('<=', '<'), ('>', '>='), ('>=', '>'), ('==', '!='), ('!=', '=='))),
+    ('off by one', '+ 1 to nothing', r' \+ 1\b', ''), ('off by one', '- 1 to nothing', r' - 1\b', ''),
+    ('off by one', '= 0 to = 1', r'\b= 0\b', '= 1'),
+    ('off by one', '+ NR_ENDS to nothing', r' \+ NR_ENDS', ''),
+    ('logic', '|| to &&', r' \|\| ', ' && '), ('logic', '&& to ||', r' && ', ' || '),
+    ('bits', '| to &', r' \| ', ' & '), ('bits', '& to |', r' & ', ' | '),
+    ('arithmetic', '<< to >>', r' << ', ' >> '), ('arithmetic', '>> to <<', r' >> ', ' << '),
+    ('arithmetic', '- to +', r'(?<=\w) - (?=\w)', ' + '),
+    ('arithmetic', '+ to -', r'(?<=\w) \+ (?=\w)', ' - '),
+    ('swapped', 'min to max', r'\bmin\(', 'max('), ('swapped', 'max to min', r'\bmax\(', 'min('),
+    ('swapped', r'swapped arguments of \1', r'\b(?!min\b|max\b)(\w+)\((\w+), (\w+)\)', r'\1(\3, \2)'),
 )
 
-
-def body_lines(text):
-    """The numbers of lines that are code of functions; but what only people see is KUnit's to
-    test, preemption points are points.c's."""
-    inside = comment = False
-    for i, line in enumerate(text):
-        if line == '{':
-            inside = True
-        elif line == '}':
-            inside = False
-        elif re.match(r'\s*/\*', line) or comment:
-            comment = '*/' not in line
-        elif inside and line.strip() and not re.match(
-                r'\s+(debug_|trace_|step\(|cond_resched\(|pause = |BUILD_BUG_ON)', line):
-            yield i
+# Statements that only people see are KUnit's to test; preemption points are points.c's.
+NO_MUTANT = re.compile(r'\s+(debug_|trace_|step\(|cond_resched\(|pause = |BUILD_BUG_ON)')
+# What may be dropped: a statement on a line of its own that declares nothing and goes nowhere.
+STATEMENT = re.compile(
+    r'\s+(?!return|break|continue|goto|case|default|struct|u64|u32|void|int|unsigned|const|bool|'
+    r'size_t|for|long)[\w*>\-.\[\]&]+.*;$')
 
 
-def function(text, i):
-    """Whose body line @i is in."""
-    while text[i] != '{':
-        i -= 1
-    while not re.match(r'\w.*\(', text[i]):
-        i -= 1
-    return re.search(r'(\w+)\(', text[i]).group(1)
+def dropped(statement):
+    """What the mutant without @statement lacks: a call, or an assignment to a field or variable."""
+    if m := re.match(r'[\w>\-.&]*?(\w+)\(', statement):
+        return f'no {m.group(1)}()'
+    if m := re.match(r'[^=]*?(?:->|\.)(\w+) [^\w=]?=', statement):
+        return f'no assignment to {m.group(1)}'
+    return 'no assignment'
+
+
+def changes(line):
+    """(kind, name, changed line) of the mutants of @line."""
+    for kind, name, pattern, to in RULES:
+        for m in re.finditer(pattern, line):
+            yield kind, m.expand(name) if 'swapped a' in name else name, \
+                line[:m.start()] + m.expand(to) + line[m.end():]
+    if STATEMENT.match(line):
+        yield 'dropped statement', dropped(line.strip()), re.match(r'\s*', line).group() + ';'
+    m = re.match(r'(\s+if \()(.*)\)( \{)?$', line)
+    if m and line.count('(') == line.count(')'):
+        yield 'dropped check', 'no check', f'{m.group(1)}0 && ({m.group(2)})){m.group(3) or ""}'
 
 
 def mutants():
-    for name in FILES:
-        text = open(f'{TOP}/{name}').read().split('\n')
-        for i in body_lines(text):
-            line, new, where = text[i], [], f'{name} {function(text, i)}'
-            for kind, pattern, to in RULES:
-                for m in re.finditer(pattern, line):
-                    new.append((kind, line[:m.start()] + m.expand(to) + line[m.end():]))
-            if re.match(r'\s+(?!return|break|continue|goto|case|default|struct|u64|u32|void|int|unsigned|const|bool|size_t|for|long)[\w*>\-.\[\]&]+.*;$', line):
-                new.append(('dropped statement', re.match(r'\s*', line).group() + ';'))
-            if m := re.match(r'(\s+if \()(.*)\)( \{)?$', line):
-                if line.count('(') == line.count(')'):
-                    new.append(('dropped check', f'{m.group(1)}0 && ({m.group(2)})){m.group(3) or ""}'))
-            for kind, changed in new:
-                if changed != line:
-                    yield where, i, kind, line.strip(), changed.strip(), '\n'.join(
-                        text[:i] + [changed] + text[i + 1:])
-    for what, name, old, to in PLANTED:
-        text = open(f'{TOP}/{name}').read()
-        if text.count(old) != 1:
-            sys.exit(f'planted bug "{what}": {text.count(old)} places to plant it in {name}')
-        yield name, text[:text.index(old)].count('\n'), 'planted', what, what, text.replace(old, to)
+    """(name, file, line number, kind, old line, new line, changed text)"""
+    for file in FILES:
+        text = open(f'{TOP}/{file}').read()
+        for f in functions(text).values():
+            numbers = {}
+            at = f.body
+            for line in text[f.body:f.end].split('\n'):
+                start, at = at, at + len(line) + 1
+                code = f.code[start - f.body:at - f.body - 1]
+                if not code.strip() or NO_MUTANT.match(line):
+                    continue
+                for kind, what, changed in changes(code.rstrip()):
+                    if changed == code.rstrip():
+                        continue
+                    numbers[what] = numbers.get(what, 0) + 1
+                    yield (f'{f.name}: {what} {numbers[what]}', file, text[:start].count('\n'), kind,
+                           line.strip(), changed.strip(), text[:start] + changed + text[at - 1:])
+    for what, *changed in PLANTED:
+        try:
+            file, new, line = plant(TOP, changed)
+        except (LookupError, IndexError, ValueError) as error:
+            sys.exit(f'planted bug "{what}": {error}')
+        yield f'planted: {what}', file, line, 'planted', what, what, new
 
 
 def run(log, seconds, command, **kwargs):
@@ -108,7 +117,7 @@ CHECKS = (
     ('pairs', None, [f'{TOP}/proof/pairs.py', '.']),
     # What looks at the table alone is quicker, and finds most of what is wrong there.
     ('oracle', ['gcc', '-O1', 'oracle.c'], ['./oracle', '1', '0', '1000', '400']),
-    ('ops', ['gcc', '-O1', *SANITIZE, '-DRANDOM', 'ops.c'], ['./ops', '1', '10000']),
+    ('ops', ['gcc', '-O1', *SANITIZE, '-DRANDOM', 'ops.c'], ['./ops', '1', '2000']),
     ('oracle', None, ['./oracle', '1', '1000', '4000', '400']),
     # Pages as large as some table.
     ('oracle, 32 bits', [CLANG, '-m32', '-O1', '-DPAGE_SIZE=32768UL', 'oracle.c'],
@@ -116,14 +125,14 @@ CHECKS = (
     ('exhaustive', [CLANG, '-O1', '-DNARROW=5', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '1', '0', '1']),
     ('exhaustive', [CLANG, '-O1', '-DNARROW=4', '-DRANGE_SHIFT=0U', 'exhaustive.c'], ['./exhaustive', '2', '0', '1']),
     ('entries', ['gcc', '-O1', 'entries.c'], ['./entries']),
+    ('ops', None, ['./ops', '2', '8000']),
     ('race', [CLANG, '-O1', '-DTHREADS', '-fsanitize=thread', 'race.c'], ['./race', '1500']),
 )
 
 
 def kill(mutant, number):
     """What killed it: a check's name, 'no build', or None."""
-    name, *_, text = mutant
-    name = name.split(' ')[0]
+    _, name, *_, text = mutant
     folder = f'{BUILD}/mutant-{number}'
     os.makedirs(folder, exist_ok=True)
     for f in (*FILES, 'virtio_mem_xlate_debug.h', 'virtio_mem_xlate_trace.h'):
@@ -137,7 +146,7 @@ def kill(mutant, number):
                 if run(log, 300, [*cc[:-1], *CC, '-I.', '-o', cc[-1][:-2], source, '-lpthread'], cwd=folder):
                     killer = 'no build'
                     break
-            if run(log, 100 if command[:1] == RUNNER_32 else 10, command, cwd=folder, preexec_fn=lambda: __import__('resource').setrlimit(
+            if run(log, 200, command, cwd=folder, preexec_fn=lambda: __import__('resource').setrlimit(
                     __import__('resource').RLIMIT_CORE, (0, 0))):
                 killer = check
                 break
@@ -146,17 +155,19 @@ def kill(mutant, number):
     return killer
 
 
+def wanted(mutant):
+    name, _, _, kind, *_ = mutant
+    return not ONLY or kind in ONLY.split(',') or name.split(':')[0] in ONLY.split(',')
+
+
 def equivalents():
-    """{(file and function, old, new): reason}"""
-    known, key = {}, None
+    """{name: reason}"""
+    known, name = {}, None
     for line in open(f'{TOP}/proof/equivalent-mutants'):
-        line = line.rstrip('\n')
-        if m := re.match(r'(virtio\S+ \w+): (.*)$', line):
-            key = [m.group(1), m.group(2)]
-        elif m := re.match(r'\t-> (.*)$', line):
-            key = key[:2] + [m.group(1)]
-        elif line.startswith('\t') and key and len(key) == 3:
-            known[tuple(key)] = line.strip()
+        if re.match(r'\w+: ', line):
+            name = line.strip()
+        elif line.startswith('\t') and name:
+            known[name] = line.strip()
     return known
 
 
@@ -208,10 +219,12 @@ def main():
     if ONLY == 'user':
         planted_user()
     known = equivalents()
-    todo = [m for m in mutants() if ONLY in m[2]]
-    counts, killers, alive, used = {}, {}, 0, set()
+    todo = list(mutants())
+    names = {mutant[0] for mutant in todo}
+    todo = list(filter(wanted, todo))
+    counts, killers, alive = {}, {}, 0
     # A check that fails anyway would kill them all.
-    if killer := kill((FILES[0], open(f'{TOP}/{FILES[0]}').read()), 'none'):
+    if killer := kill(('', FILES[0], open(f'{TOP}/{FILES[0]}').read()), 'none'):
         sys.exit(f'{killer} fails on the source as it is')
     start, tenth = time.monotonic(), len(todo) // 10 + 1
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
@@ -219,30 +232,28 @@ def main():
             if i and i % tenth == 0:
                 print(f'{i} of {len(todo)} mutants, {alive} alive, '
                       f'{time.monotonic() - start:.0f} s', flush=True)
-            name, line, kind, old, new, _ = mutant
-            equivalent = known.get((name, old, new))
-            used.add((name, old, new))
+            name, file, line, kind, old, new, _ = mutant
+            where = f'{name}\n\t{file}:{line + 1}: {old}\n\t-> {new}'
             if killer == 'no build':
                 result = 'no build'
             elif killer:
                 result = 'killed'
                 killers[killer] = killers.get(killer, 0) + 1
                 if kind == 'planted':
-                    print(f'planted: {new}: {killer}', flush=True)
-                if equivalent:
-                    print(f'not equivalent after all, {killer}: {name}: {old}\n\t-> {new}',
-                          flush=True)
+                    print(f'{name}: {killer}', flush=True)
+                if name in known:
+                    print(f'not equivalent after all, {killer}: {where}', flush=True)
                     alive += 1
-            elif equivalent:
+            elif name in known:
                 result = 'equivalent'
             else:
                 result = 'alive'
                 alive += 1
-                print(f'{name}: {old}\n\t-> {new}\n\t{kind}, line {line + 1}', flush=True)
+                print(f'alive: {where}', flush=True)
             counts[result] = counts.get(result, 0) + 1
-    for name, old, new in () if ONLY else known.keys() - used:
+    for name in known.keys() - names:
         alive += 1
-        print(f'equivalent, but no mutant any more: {name}: {old}\n\t-> {new}')
+        print(f'equivalent, but no mutant any more: {name}')
     made = len(todo) - counts.get('no build', 0)
     print(', '.join(f'{k}: {n}' for k, n in sorted(killers.items())))
     print(f'{made} mutants: {counts.get("killed", 0)} killed, {counts.get("equivalent", 0)} '

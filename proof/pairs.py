@@ -1,50 +1,75 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""pairs.py TREE: does each comment "Pairs with X() in F()" tell the truth?
+"""pairs.py TREE: are the barriers there that other memory models than x86's need?
 
-x86 and the thread sanitizer show no missing barrier; but each one here names its
-partner.  So X must be called in F, and F must name what the comment stands before.
+x86 and the thread sanitizer show no missing barrier.  But each comment "Pairs with X() in F()"
+names a partner: F must call X, and the comment must stand in a function that has a barrier.
+And where a function orders several accesses, ORDER says which.
 """
+import os
 import re
 import sys
 
-BARRIERS = ('rcu_assign_pointer', 'srcu_dereference', 'smp_store_release', 'smp_load_acquire')
+from source import FILES, functions
+
+BARRIERS = ('rcu_assign_pointer', 'srcu_dereference', 'smp_store_release', 'smp_load_acquire',
+            'smp_wmb', 'smp_mb')
+
+# Accesses of a function in this order.
+ORDER = {
+    # Views and holds are SRCU's, and each wait is for it.
+    'virtio_mem_xlate_read_lock': ('srcu_read_lock(', 'srcu_dereference(', 'table_generation('),
+    'virtio_mem_xlate_read_unlock': ('srcu_read_unlock(',),
+    'wait_for_readers': ('might_sleep(', 'synchronize_srcu_expedited(&>views',
+                         'synchronize_srcu_expedited(&>holds'),
+    'call_work': ('list_splice_init(', 'wait_for_readers(', '>func('),
+    'settle_work': ('>generation;', 'synchronize_srcu(', 'table_settle('),
+    'set_log': ('smp_store_release(&>log', 'wait_for_readers('),
+    # A slot that gets other memory.
+    'table_set_present': ('WRITE_ONCE(>state', 'smp_wmb(', 'WRITE_ONCE(>kva', 'WRITE_ONCE(>until',
+                          'smp_wmb(', 'WRITE_ONCE(>state'),
+    'slot_byte': ('smp_load_acquire(&>kva', 'smp_load_acquire(&>until', 'READ_ONCE(>state'),
+    'slot_seen': ('smp_load_acquire(&>state', 'smp_load_acquire(&>kva', 'smp_load_acquire(&>until',
+                  'READ_ONCE(>state'),
+    # The data before the mark, and the data before the test of the mark.
+    'virtio_mem_xlate_copy_to': ('copy_piece(', 'virtio_mem_xlate_dirty(', 'copy_piece(',
+                                 'virtio_mem_xlate_dirty('),
+    'virtio_mem_xlate_dirty_cold': ('smp_load_acquire(&>log', 'smp_mb(', 'test_bit_le(',
+                                    'set_bit_le('),
+}
 
 
-def functions(text):
-    """Each function's name and body."""
-    for m in re.finditer(r'^(?:[\w *]+?\b)?(\w+)\([^;{}]*?\)\n(?:\t__\w+\([^\n]*\)\n)?\{\n(.*?)^\}', text, re.M | re.S):
-        yield m.group(1), m.group(2)
+def ordered(code, accesses):
+    """Does @code have the accesses in this order?  A > is any pointer's ->."""
+    pattern = '.*'.join(re.escape(a).replace('>', r'[\w()>-]*->') for a in accesses)
+    return re.search(pattern, code, re.S)
 
 
-text = ''.join(open(f'{sys.argv[1]}/virtio_mem_xlate{f}').read() for f in ('.h', '_table.h', '.c'))
-text = re.sub(r'^/\*.*?\*/', '', text, flags=re.M | re.S)
-bodies = dict(functions(text))
-wrong, pairs = [], 0
+wrong, pairs, bodies, code = [], 0, {}, {}
+for file in FILES:
+    if not os.path.exists(path := f'{sys.argv[1]}/{file}'):
+        sys.exit(f'pairs: no {path}')
+    text = open(path).read()
+    for f in functions(text).values():
+        bodies[f.name], code[f.name] = text[f.body:f.end], f.code
 for name, body in bodies.items():
-    comments = re.findall(r'/\*.*?\*/', body, re.S)
-    code = re.sub(r'/\*.*?\*/', '', body, flags=re.S)
-    used = [b for b in BARRIERS if re.search(rf'\b{b}\(', code)]
-    for comment in comments:
+    for comment in re.findall(r'/\*.*?\*/', body, re.S):
         comment = re.sub(r'\s+\*?\s*', ' ', comment)
-        m = re.search(r'Pairs with (\w+)\(\) in ((?:\w+\(\)(?: and )?)+)', comment)
+        m = re.search(r'[Pp]airs? with (?:the )?(\w+)\(\) (?:in|of) ((?:\w+\(\)(?: and )?)+)', comment)
         if not m:
             continue
         pairs += 1
-        if not used:
+        if not any(re.search(rf'\b{b}\(', code[name]) for b in BARRIERS):
             wrong.append(f'{name}: the barrier is gone that {m.group(1)}() pairs with')
         for other in re.findall(r'\w+', m.group(2).replace(' and ', ' ')):
-            if m.group(1) + '(' not in re.sub(r'/\*.*?\*/', '', bodies.get(other, ''), flags=re.S):
+            if m.group(1) + '(' not in code.get(other, ''):
                 wrong.append(f'{name}: no {m.group(1)}() in {other}()')
-# Views are taken and given back with SRCU, and each wait is for it.
-for name, calls in {
-        'virtio_mem_xlate_read_lock': ('srcu_read_lock(', 'table_generation('),
-        'virtio_mem_xlate_read_unlock': ('srcu_read_unlock(',),
-        'wait_for_views': ('might_sleep(', 'synchronize_srcu_expedited(')}.items():
-    for call in calls:
-        if call not in bodies.get(name, ''):
-            wrong.append(f'{name}: no {call})')
+for name, accesses in ORDER.items():
+    if name not in code:
+        wrong.append(f'no function {name}()')
+    elif not ordered(code[name], accesses):
+        wrong.append(f'{name}: not in this order: {", ".join(accesses)}')
 for line in wrong:
     print(line)
-print(f'{pairs} comments name their partners')
+print(f'{pairs} comments name their partners, {len(ORDER)} functions keep their order')
 sys.exit(bool(wrong) or pairs < 4)

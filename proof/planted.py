@@ -1,130 +1,267 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Bugs of concurrency and lifetime, planted by proof/mutants.py: what, where, how."""
+"""Bugs of concurrency and lifetime, planted by proof/mutants.py.
 
-C, TABLE = 'virtio_mem_xlate.c', 'virtio_mem_xlate_table.h'
-WAIT_FREE = '	wait_for_views(xlate, nr_slots);\n	table_free(old);\n	return 0;'
+A bug is a name and changes of functions.  A change names a function and what it calls or
+writes, and no local variable: {1} is the function's first parameter.
+"""
+import re
+
+from source import find, functions, statement
+
+
+def change(function, pattern, to, n=0):
+    """Replaces the n-th match of @pattern in @function."""
+    def apply(text, f):
+        places = list(re.finditer(pattern, text[f.body:f.end]))
+        m = places[n]
+        return text[:f.body + m.start()] + m.expand(fill(to, f)) + text[f.body + m.end():]
+    return function, apply
+
+
+def fill(text, f):
+    """@text with the names of the parameters of @f."""
+    return re.sub(r'\{(\d)\}', lambda m: f.parameters[int(m.group(1)) - 1], text)
+
+
+def drop(function, call, n=0):
+    """Drops the n-th statement that matches @call."""
+    def apply(text, f):
+        start, end = statement(f, call, n)
+        return text[:start] + ';' + text[end:]
+    return function, apply
+
+
+def twice(function, call, n=0):
+    def apply(text, f):
+        start, end = statement(f, call, n)
+        return text[:end] + text[start:end] + text[end:]
+    return function, apply
+
+
+def swap(function, first, second, n=0, m=0):
+    """Exchanges two statements."""
+    def apply(text, f):
+        a, b = statement(f, first, n)
+        c, d = statement(f, second, m)
+        return text[:a] + text[c:d] + text[b:c] + text[a:b] + text[d:]
+    return function, apply
+
+
+def before(function, call, added, n=0):
+    """Adds a statement before the n-th that matches @call."""
+    def apply(text, f):
+        start, _ = statement(f, call, n)
+        return text[:start] + fill(added, f) + '\n' + text[start:]
+    return function, apply
+
+
+def after(function, call, added, n=0):
+    def apply(text, f):
+        _, end = statement(f, call, n)
+        return text[:end] + fill(added, f) + text[end:]
+    return function, apply
+
+
+def plant(tree, changes):
+    """The file that the changes are in, its text with them, and the line of the last."""
+    changed = {}
+    for function, apply in changes:
+        file, text, f = find(tree, function)
+        if file in changed:
+            text = changed[file]
+            f = functions(text)[function]
+        changed[file] = apply(text, f)
+        line = text[:f.body].count('\n')
+    (file, text), = changed.items()
+    return file, text, line
+
+
+# The generation is current before what the update writes next is written.
+EARLY = 'next_generation({1}); {1}->generation--;'
+WRITE = r'WRITE_ONCE\(\w+->%s,'
 
 PLANTED = (
-    ('update(): no grace period', C, WAIT_FREE, '	table_free(old);\n	return 0;'),
-    ('update(): grace period before the swap', C,
-     '		/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */\n'
-     '		rcu_assign_pointer(xlate->table, new);\n	}\n	wait_for_views(xlate, nr_slots);',
-     '	}\n	wait_for_views(xlate, nr_slots);\n'
-     '	scoped_guard(mutex, &xlate->update)\n'
-     '		/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */\n'
-     '		rcu_assign_pointer(xlate->table, new);'),
-    ('update(): frees before the grace period', C, WAIT_FREE,
-     '	table_free(old);\n	wait_for_views(xlate, nr_slots);\n	return 0;'),
-    ('update(): frees the new table', C, WAIT_FREE,
-     '	wait_for_views(xlate, nr_slots);\n	table_free(new);\n	return 0;'),
-    ('update(): does not free the old table', C, WAIT_FREE,
-     '	wait_for_views(xlate, nr_slots);\n	return 0;'),
-    ('update(): waits under the mutex', C,
-     '		rcu_assign_pointer(xlate->table, new);\n	}\n	wait_for_views(xlate, nr_slots);',
-     '		rcu_assign_pointer(xlate->table, new);\n		wait_for_views(xlate, nr_slots);\n	}'),
-    ('update(): under no mutex', C,
-     '	scoped_guard(mutex, &xlate->update) {\n		old = current_table(xlate);\n'
-     '		if (old == &no_slots)',
-     '	{\n		old = xlate->table;\n		if (old == &no_slots)'),
-    ('remove: mutex kept on an error path', C,
-     '	scoped_guard(mutex, &xlate->update) {\n'
-     '		err = table_remove(current_table(xlate), gpa, size);\n'
-     '		nr_slots = current_table(xlate)->nr_live;\n	}\n'
-     '	if (err)\n		return err;\n',
-     '	mutex_lock(&xlate->update);\n'
-     '	err = table_remove(current_table(xlate), gpa, size);\n'
-     '	nr_slots = current_table(xlate)->nr_live;\n'
-     '	if (err)\n		return err;\n	mutex_unlock(&xlate->update);\n'),
-    ('table_merge(): of removed slots, too', TABLE,
-     '		if (base->slots[i].removed != SLOT_LIVE)\n			continue;\n'
-     '		for (; new', '		for (; new'),
-    ('table_merge(): new slots behind all', TABLE,
-     'new < end && new->gpa < base->slots[i].gpa; new++', 'new < end && 0; new++'),
-    ('slots_sort(): not by the last digit', TABLE,
-     '	for (shift = 0; shift < BITS_PER_LONG_LONG && differ >> shift; shift += DIGIT_BITS) {\n',
-     '	for (shift = 0; shift < 63 && differ >> shift; shift += DIGIT_BITS) {\n'),
-    ('table_remove(): generation before the mark', TABLE,
-     '	for (slot = first; slot <= last; slot++) {\n		step(slot - first);\n',
-     '	smp_store_release(&table->generation, table->generation + 1);\n'
-     '	table->generation--;\n'
-     '	for (slot = first; slot <= last; slot++) {\n		step(slot - first);\n'),
-    ('table_remove(): a generation for each slot', TABLE,
-     '		WRITE_ONCE(slot->removed, table->generation + 1);\n		nr++;\n',
-     '		WRITE_ONCE(slot->removed, table->generation + 1);\n		nr++;\n'
-     '		if (slot < last)\n'
-     '			smp_store_release(&table->generation, table->generation + 1);\n'),
-    ('table_remove(): holes not allowed', TABLE,
-     '	for (slot = first; slot <= last; slot++) {\n		step(slot - first);\n',
-     '	for (slot = first; slot < last; slot++)\n'
-     '		if (slot[1].gpa != slot->gpa + slot->size)\n			return -ENOENT;\n'
-     '	for (slot = first; slot <= last; slot++) {\n		step(slot - first);\n'),
-    ('remove: waits once more', C,
-     '	wait_for_views(xlate, nr_slots);\n	return 0;\n}\n'
-     'EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);',
-     '	wait_for_views(xlate, nr_slots);\n	wait_for_views(xlate, nr_slots);\n	return 0;\n}\n'
-     'EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);'),
-    ('table_remove(): generation without a barrier', TABLE,
-     '	smp_store_release(&table->generation, table->generation + 1);',
-     '	WRITE_ONCE(table->generation, table->generation + 1);'),
-    ('table_generation(): without a barrier', TABLE,
-     'return smp_load_acquire(&table->generation);', 'return READ_ONCE(table->generation);'),
-    ('take_out(): entries written plainly', TABLE,
-     'WRITE_ONCE(*entry, search_entry(i, 0));',
-     '*entry = search_entry(i, 0);'),
-    ('remove: no grace period', C, '	wait_for_views(xlate, nr_slots);\n	return 0;\n}\n'
-     'EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);',
-     '	return 0;\n}\nEXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);'),
-    ('unregister: no grace period', C,
-     '	wait_for_views(xlate, 0);\n	table_free(old);\n	virtio_mem_xlate_put',
-     '	table_free(old);\n	virtio_mem_xlate_put'),
-    ('unregister: put twice', C, '	table_free(old);\n	virtio_mem_xlate_put(xlate);',
-     '	table_free(old);\n	virtio_mem_xlate_put(xlate);\n	virtio_mem_xlate_put(xlate);'),
-    ('unregister: leaves the table to views', C,
-     'rcu_assign_pointer(xlate->table, &no_slots);', '(void)&no_slots;'),
-    ('lookups: two dereferences', C,
-     '	const struct xlate_slot *slot = table_slot(view->table, driver->start);\n	int ret;\n',
-     '	const struct xlate_slot *slot = table_slot(view->xlate->table, driver->start);\n'
-     '	int ret;\n'),
-    ('lookups: the generation of now', TABLE,
-     '	err = slot_byte(at, view->generation, driver->start, access, &kva, &len);',
-     '	err = slot_byte(at, view->table->generation, driver->start, access, &kva, &len);'),
-    ('lookups: a range of the generation of now', TABLE,
-     '		    slot_state(at, view->generation, access) >=',
-     '		    slot_state(at, view->table->generation, access) >='),
-    ('lookups: a range as long as its bucket', C,
-     '		if (more > behind)\n', '		if (more > behind + 1)\n'),
-    ('lookups: the access of what is behind the first slot', TABLE,
-     '		    slot_state(at, view->generation, access) >=',
-     '		    slot_state(at, view->generation, 0) >='),
-    ('kvec: room before access', C,
-     '	if (ret >= 0 && driver.len)\n'
-     '		ret = slot_byte(slot, view->generation, driver.start, access, &kva, &bytes) ?:\n'
-     '		      -ENOBUFS;\n'
-     '	return likely(ret >= 0) ? n :',
-     '	if (ret >= 0 && driver.len)\n		ret = -ENOBUFS;\n'
-     '	return likely(ret >= 0) ? n :'),
-    ('range: what is behind the next byte decides', C,
-     '		ret = slot_byte(slot, view->generation, rest.start, access, &kva, &bytes) ?:\n'
-     '		      -ENOBUFS;\n	}\n',
-     '		ret = slot_byte(slot, view->generation, rest.start, access, &kva, &bytes) ?:\n'
-     '		      slot_byte(slot + 1, view->generation, rest.start + rest.len - 1, access,\n'
-     '				&kva, &bytes) ?: -ENOBUFS;\n	}\n'),
-    ('read_lock: table fetched before the section', C,
-     '	view->srcu_idx = srcu_read_lock(&xlate->srcu);\n'
-     '	/* Pairs with rcu_assign_pointer() in update() and virtio_mem_xlate_unregister(). */\n'
-     '	view->table = srcu_dereference(xlate->table, &xlate->srcu);',
-     '	/* Pairs with rcu_assign_pointer() in update() and virtio_mem_xlate_unregister(). */\n'
-     '	view->table = srcu_dereference(xlate->table, &xlate->srcu);\n'
-     '	view->srcu_idx = srcu_read_lock(&xlate->srcu);'),
-    ('read_unlock: the other counter', C, 'view->xlate->srcu, view->srcu_idx);',
-     'view->xlate->srcu, !view->srcu_idx);'),
-    ('put: frees at once', C, 'queue_work(free_wq, &xlate->free);', 'context_free(xlate);'),
-    ('put: frees at the last but one', C, 'if (refcount_dec_and_test(&xlate->refs))',
-     'if (refcount_dec_and_test(&xlate->refs) || refcount_read(&xlate->refs) == 1)'),
-    ('exit: work left behind', C, '	destroy_workqueue(free_wq);\n', ''),
-    ('register: lock class kept on an error path', C,
-     '	mutex_destroy(&xlate->update);\n	lockdep_unregister_key(&xlate->srcu_key);\n'
-     '	cleanup_srcu_struct', '	mutex_destroy(&xlate->update);\n	cleanup_srcu_struct'),
+    # Updates that wait
+    ('update: no grace period', drop('update', r'finish_update\(')),
+    ('update: grace period before the swap',
+     drop('update', r'finish_update\('), before('update', r'publish\(', 'wait_for_readers({1}, true);')),
+    ('update: frees before the grace period', swap('update', r'finish_update\(', r'table_free\(')),
+    ('update: frees the new table', change('update', r'table_free\(\w+\)', 'table_free({1}->table)')),
+    ('update: does not free the old table', drop('update', r'table_free\(')),
+    ('update: does not wait for holds',
+     change('update', r'finish_update\((\w+), [^,]*,', r'finish_update(\1, false,')),
+    ('update: add waits for holds',
+     change('update', r'finish_update\((\w+), [^,]*,', r'finish_update(\1, true,')),
+    ('publish: waits under the mutex',
+     change('publish', r'rcu_assign_pointer\([^;]*;', r'\g<0> wait_for_readers({1}, true);')),
+    ('publish: not serialised', change('publish', r'(?<!scoped_)guard\(mutex\)\([^;]*;', '')),
+    ('publish: merges while slots flip', change(
+        'publish', r'scoped_guard\(mutex, [^)]*\)(?=[^;]*table_complete)', '')),
+    ('publish: loses the log', drop('publish', r'->log = ')),
+    ('remove: mutex kept on an error path',
+     change('virtio_mem_xlate_remove', r'scoped_guard\(mutex, ([^)]*)\)', r'mutex_lock(\1);'),
+     before('virtio_mem_xlate_remove', r'finish_update\(', 'mutex_unlock(&{1}->change);')),
+    ('remove: waits once more', twice('virtio_mem_xlate_remove', r'finish_update\(')),
+    ('remove: no grace period', drop('virtio_mem_xlate_remove', r'finish_update\(')),
+    ('remove: does not wait for holds',
+     change('virtio_mem_xlate_remove', r'(finish_update\(\w+), true', r'\1, false')),
+    ('unregister: no grace period', drop('virtio_mem_xlate_unregister', r'finish_update\(')),
+    ('unregister: does not wait for holds',
+     change('virtio_mem_xlate_unregister', r'(finish_update\(\w+), true', r'\1, false')),
+    ('unregister: does not wait for callbacks', drop('virtio_mem_xlate_unregister', r'flush_work\(')),
+    ('unregister: put twice', twice('virtio_mem_xlate_unregister', r'virtio_mem_xlate_put\(')),
+    ('unregister: leaves the table to views',
+     drop('virtio_mem_xlate_unregister', r'rcu_assign_pointer\(')),
+    ('unregister: not serialised with what builds a table', change(
+        'virtio_mem_xlate_unregister', r'scoped_guard\(mutex, &\w+->update\)', '')),
+    ('wait: not for views', drop('wait_for_readers', r'synchronize_srcu_expedited\(&\w+->views')),
+    ('wait: for holds before views',
+     drop('wait_for_readers', r'synchronize_srcu_expedited\(&\w+->holds'),
+     before('wait_for_readers', r'synchronize_srcu_expedited\(&\w+->views',
+            'if ({2}) synchronize_srcu_expedited(&{1}->holds);')),
+
+    # Updates that do not wait, and callbacks
+    ('replace_nowait: frees at once', change(
+        'virtio_mem_xlate_replace_nowait', r'call_srcu\([^,]*, &(\w+)->rcu, \w+\)', r'table_free(\1)')),
+    ('replace_nowait: does not free', drop('virtio_mem_xlate_replace_nowait', r'call_srcu\(')),
+    ('replace_nowait: waits', change(
+        'virtio_mem_xlate_replace_nowait', r'call_srcu\(', r'wait_for_readers({1}, false); \g<0>')),
+    ('remove_nowait: waits', change(
+        'virtio_mem_xlate_remove_nowait', r'(?<!scoped_)guard\(mutex\)', r'wait_for_readers({1}, false); \g<0>')),
+    ('call: does not wait', drop('call_work', r'wait_for_readers\(')),
+    ('call: does not wait for holds',
+     change('call_work', r'(wait_for_readers\(\w+), true', r'\1, false')),
+    ('call: serves callbacks that were queued during its wait',
+     drop('call_work', r'wait_for_readers\('),
+     change('call_work', r'spin_lock_irqsave\(&(\w+)->', r'wait_for_readers(\1, true); \g<0>')),
+    ('call: the last comes first', change(
+        'virtio_mem_xlate_call', r'list_add_tail\((.*?), (&\w+->calls)\)',
+        r'list_add_tail(\1, (\2)->next)')),
+    ('call: list under no lock',
+     drop('virtio_mem_xlate_call', r'spin_lock_irqsave\('),
+     drop('virtio_mem_xlate_call', r'spin_unlock_irqrestore\(')),
+    ('call: not queued', drop('virtio_mem_xlate_call', r'queue_work\(')),
+    ('call: called twice', twice('call_work', r'->func\(')),
+    ('synchronize: does not wait', drop('virtio_mem_xlate_synchronize', r'wait_for_readers\(')),
+    ('synchronize: waits for holds', change(
+        'virtio_mem_xlate_synchronize', r'(wait_for_readers\(\w+), false', r'\1, true')),
+    ('context_free: tables wait for views no more', drop('context_free', r'srcu_barrier\(')),
+    ('context_free: leaves callbacks', drop('context_free', r'flush_work\(')),
+    ('context_free: leaves work that settles', drop('context_free', r'cancel_work_sync\(')),
+
+    # Merge and sort
+    ('merge: keeps removed slots', change(
+        'table_merge', r'if \(!slot_is_live\([^;]*;', ';')),
+    ('merge: forgets the state of slots',
+     change('slot_settled', r'slot_access\((\w+)\)', r'(\1->state & VIRTIO_MEM_XLATE_RW)')),
+    ('merge: slots stay young', change(
+        'table_merge', r'slot_settled\(&([^;]*)\);', r'\1;')),
+    ('merge: new slots behind all', change(
+        'table_merge', r'(for \(; \w+ < \w+ &&) \w+->gpa < [^;]*;', r'\1 0;')),
+    ('merge: the gap of removed slots stays', change(
+        'table_merge', r'->nr_slots = [^;]*;', r'->nr_slots = {1}->nr_slots;')),
+    ('sort: not by the last digit', change('slots_sort', r'BITS_PER_LONG_LONG', '63', 1)),
+
+    # In-place updates
+    ('remove: generation before the mark', before('table_remove', r'step\(', EARLY)),
+    ('remove: a generation for each slot', change(
+        'table_remove', r'WRITE_ONCE\(\w+->until, [^;]*;', r'\g<0> next_generation({1});')),
+    ('remove: a removed slot ends it', change('table_remove', r'continue;', 'break;')),
+    ('remove: leaves direct entries', drop('table_remove', r'index_search\(')),
+    ('remove: an absent slot stays', change(
+        'table_remove', r'WRITE_ONCE\(\w+->state, [^;]*;', ';')),
+    ('generation without a barrier', change(
+        'next_generation', r'smp_store_release\(&([^,]*),', r'WRITE_ONCE(\1,')),
+    ('generation read without a barrier', change(
+        'table_generation', r'smp_load_acquire\(&', 'READ_ONCE(')),
+    ('entries written plainly', change(
+        'write_entries', r'WRITE_ONCE\(([^,]*), (\w+)\)', r'\1 = \2')),
+    ('set_absent: without the generation', drop('table_set_absent', r'next_generation\(')),
+    ('set_absent: generation before the mark', before('table_set_absent', WRITE % 'until', EARLY)),
+    ('set_absent: leaves direct entries', drop('table_set_absent', r'index_search\(')),
+    ('set_absent: removes', drop('table_set_absent', r'WRITE_ONCE\(\w+->state, \w+->state')),
+    ('set_absent: an absent slot is none', change('table_set_absent', r'return 0;', 'return -ENOENT;')),
+    ('set_present: kva before the state is cleared',
+     swap('table_set_present', WRITE % 'state', WRITE % 'kva')),
+    ('set_present: state before kva',
+     swap('table_set_present', WRITE % 'kva', WRITE % 'state', 0, 1)),
+    ('set_present: the state is not cleared', drop('table_set_present', WRITE % 'state')),
+    ('set_present: no barrier before kva', drop('table_set_present', r'smp_wmb\(')),
+    ('set_present: no barrier behind kva', drop('table_set_present', r'smp_wmb\(', 1)),
+    ('set_present: old views see the memory', change(
+        'table_set_present', r'(WRITE_ONCE\(\w+->state, )[^;]*YOUNG_SHIFT\);', r'\1{5});')),
+    ('set_present: direct at once', change(
+        'table_set_present', r'WRITE_ONCE\((\w+)->state, [^;]*YOUNG_SHIFT\);',
+        r'WRITE_ONCE(\1->state, {5}); if (can_be_direct(\1)) index_slot({1}, \1, direct_entry(\1));')),
+    ('set_present: without the generation', drop('table_set_present', r'next_generation\(')),
+    ('set_present: never settled', drop('virtio_mem_xlate_set_present', r'queue_work\(')),
+    ('set_present: any memory', change(
+        'virtio_mem_xlate_set_present', r'slot_validate\([^?]*\?:', '')),
+    ('settle: too early', change(
+        'table_settle', r'(->state >> SINCE_SHIFT) <', r'\1 <=')),
+    ('settle: without a wait', drop('settle_work', r'synchronize_srcu\(')),
+    ('settle: what became young during the wait', change(
+        'settle_work', r'table_settle\((\w+), \w+\)', r'table_settle(\1, \1->generation)')),
+    ('settle: slots of a later table', change('settle_work', r' && \w+->version == \w+', '')),
+    ('settle: gives up', drop('settle_work', r'queue_work\(')),
+    ('settle: not in the index', change('table_settle', r'if \(can_be_direct', 'if (0 && can_be_direct')),
+
+    # Readers
+    ('read_lock: table fetched before the section', swap(
+        'virtio_mem_xlate_read_lock', r'srcu_read_lock\(', r'srcu_dereference\(')),
+    ('read_unlock: the other counter', change(
+        'virtio_mem_xlate_read_unlock', r'(srcu_read_unlock\([^,]*, )', r'\1!')),
+    ('lookups: two dereferences', change(
+        'virtio_mem_xlate_next_cold', r'table_slot\((\w+)->table', r'table_slot(\1->xlate->table')),
+    ('lookups: the generation of now', change(
+        'table_next', r'(\w+)->generation', r'\1->table->generation')),
+    ('lookups: a range of the generation of now', change(
+        'table_next', r'(\w+)->generation', r'\1->table->generation', 1)),
+    ('lookups: the access of what is behind the first slot', change(
+        'table_next', r'(slot_byte\([^,]*,[^,]*,[^,]*,) \w+', r'\1 0', 1)),
+    ('lookups: a range as long as its bucket', change(
+        'virtio_mem_xlate_kva_search', r'if \((\w+) > (\w+)\)\n', r'if (\1 > \2 + 1)\n')),
+    ('lookups: kva without a barrier', change(
+        'slot_byte', r'smp_load_acquire\(&(\w+->kva)', r'READ_ONCE(\1')),
+    ('lookups: until without a barrier', change(
+        'slot_byte', r'smp_load_acquire\(&(\w+->until)', r'READ_ONCE(\1')),
+    ('lookups: kva behind the state', change('slot_byte', r'slot_kva\(\w+,', 'slot_kva({1}->kva,')),
+    ('lookups: a slot seen half changed', change('slot_seen', r'while \(.*\);', 'while (0);')),
+    ('cursor: keeps a young slot', change(
+        'virtio_mem_xlate_cursor_cold', r'\.access = [^,]*,', '.access = {4},')),
+    ('kvec: room before access', change(
+        'virtio_mem_xlate_kvec', r'if \((\w+)\)\s*break;', r'if (\1) { if (!{5}) \1 = -ENOBUFS; break; }')),
+    ('range: what is behind the next byte decides', change(
+        'virtio_mem_xlate_range_cold',
+        r'slot_byte\((\w+), (\w+)->generation, (\w+)\.start, (\w+), (&\w+), (&\w+)\) \?:',
+        r'\g<0> slot_byte(\1 + 1, \2->generation, \3.start + \3.len - 1, \4, \5, \6) ?:')),
+    ('bvec: the failing byte is the next piece', change(
+        'virtio_mem_xlate_bvec', r'\w+\.start -= [^;]*;', ';')),
+
+    # References
+    ('put: frees at once', change(
+        'virtio_mem_xlate_put', r'queue_work\(\w+, &(\w+)->free\)', r'context_free(\1)')),
+    ('put: frees at the last but one', change(
+        'virtio_mem_xlate_put', r'refcount_dec_and_test\((&\w+->refs)\)',
+        r'(\g<0> || refcount_read(\1) == 1)')),
+    ('exit: work left behind', drop('virtio_mem_xlate_exit', r'destroy_workqueue\(')),
+    ('register: lock class kept on an error path',
+     drop('virtio_mem_xlate_register', r'lockdep_unregister_key\(')),
+
+    # The dirty log
+    ('log: replaced while views see it', drop('set_log', r'wait_for_readers\(')),
+    ('log: set without a barrier', change(
+        'set_log', r'smp_store_release\(&([^,]*),', r'WRITE_ONCE(\1,')),
+    ('log: written while it is current', change(
+        'virtio_mem_xlate_log_start', r'logs\[[^;]*;', 'logs[0];')),
+    ('log: two changes at once', change(
+        'virtio_mem_xlate_log_start', r'(?<!scoped_)guard\(mutex\)\([^;]*;', '')),
+    ('dirty: read without a barrier', change(
+        'virtio_mem_xlate_dirty_cold', r'smp_load_acquire\(&', 'READ_ONCE(')),
+    ('dirty: no barrier before the test', drop('virtio_mem_xlate_dirty_cold', r'smp_mb\(')),
+    ('dirty: not the last page', change('virtio_mem_xlate_dirty_cold', r'(\w+) <= (\w+); \1\+\+', r'\1 < \2; \1++')),
+    ('copy_to: no mark of a copy in one slot', drop('virtio_mem_xlate_copy_to', r'virtio_mem_xlate_dirty\(')),
+    ('copy_to: no mark of a copy over slots', drop('virtio_mem_xlate_copy_to', r'virtio_mem_xlate_dirty\(', 1)),
 )
 
 # What pins user memory is tested by a program (scripts/user.sh): by which test.

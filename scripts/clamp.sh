@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# clamp.sh: are the clamps against speculation in the object code?  A compiler
-# may drop a mask that it can prove to be all ones, and a caller's compiler builds
-# the inline fast path, so this reads what the compilers for x86-64 and arm64
-# make of it, and of versions without each clamp, which it must tell from it.
-# So, too, that what is shown of a running system costs a good lookup nothing.
+# clamp.sh: reads the object code.  Are the clamps against speculative execution there?  A
+# compiler may drop a mask that it proves to be all ones, and the compiler of a caller builds the
+# inline fast path.  So this reads what the compilers for x86-64 and arm64 make of the source,
+# and of the source without each clamp, which the check must find.  Also: counters and
+# tracepoints cost a successful lookup nothing.
 . "$(dirname "$0")/common.sh"
 
 need gcc make git cpio flex bison bc libelf-dev libssl-dev pahole xz-utils binutils gcc-aarch64-linux-gnu
@@ -29,6 +29,11 @@ int probe(const struct virtio_mem_xlate_view *view, struct virtio_driver_range d
 int probe(const struct virtio_mem_xlate_view *view, struct virtio_driver_range driver,
 	  struct virtio_device_range *device)
 {
+#ifdef ONE_ENTRY_MASK
+	/* The compiler may then drop the mask, as it is all ones. */
+	if (view->table->entry_mask != ~0UL)
+		__builtin_unreachable();
+#endif
 	return virtio_mem_xlate_range(view, driver, VIRTIO_MEM_XLATE_READ, device);
 }
 
@@ -42,29 +47,111 @@ int probe_cursor(struct virtio_mem_xlate_cursor *cursor, const struct virtio_mem
 END
 }
 
+# Included before the source: takes the clamps out of the function UNMASKED (only those whose
+# size is a constant, if CONSTANT_SIZE is 1, or is none, if it is 0), or makes the function
+# COUNTED count.
+planted() {
+	cat <<'END'
+#include <linux/align.h>
+#include <linux/atomic.h>
+#include <linux/cleanup.h>
+#include <linux/compiler.h>
+#include <linux/errno.h>
+#include <linux/nospec.h>
+#include <linux/overflow.h>
+#include <linux/types.h>
+
+#define IS_FUNCTION__(name)	(!__builtin_strcmp(__func__, #name))
+#define IS_FUNCTION(name)	IS_FUNCTION__(name)
+
+#ifdef COUNTED
+static atomic_t count;
+#define COUNT_HERE()	(IS_FUNCTION(COUNTED) ? atomic_inc(&count) : (void)0)
+#else
+#define COUNT_HERE()	((void)0)
+#endif
+
+#ifdef CONSTANT_SIZE
+#define IS_CHOSEN(size)	(__builtin_constant_p(size) == CONSTANT_SIZE)
+#else
+#define IS_CHOSEN(size)	1
+#endif
+
+static __always_inline unsigned long kernel_mask(unsigned long index, unsigned long size)
+{
+	return array_index_mask_nospec(index, size);
+}
+
+#undef array_index_mask_nospec
+#define array_index_mask_nospec(index, size)					\
+	(COUNT_HERE(), IS_FUNCTION(UNMASKED) && IS_CHOSEN(size) ?		\
+		~0UL : kernel_mask(index, size))
+
+/* The sign of the variable becomes the mask: all ones, says this. */
+#undef OPTIMIZER_HIDE_VAR
+#define OPTIMIZER_HIDE_VAR(var)							\
+	do {									\
+		if (!IS_FUNCTION(UNMASKED))					\
+			__asm__ ("" : "=r" (var) : "0" (var));			\
+		else if ((long)(var) >= 0)					\
+			__builtin_unreachable();				\
+	} while (0)
+
+/* The core has asm() outside functions, too. */
+#ifdef PROBE
+#define asm(...)								\
+	do {									\
+		if (!IS_FUNCTION(UNMASKED))					\
+			__asm__ (__VA_ARGS__);					\
+	} while (0)
+#endif
+END
+}
+
 # count OBJECT FUNCTION PATTERN: how many of its instructions match.
 count() {
 	"${cross}objdump" -dr --no-show-raw-insn "$1" |
 		awk -v f="<$2" '$2 == f ">:" || index($2, f ".") == 1 { on = 1; next }
-			/^$/ { on = 0 } on' |
+			/^$/ { on = 0 }
+			# The compiler makes -!!x by neg and sbb: no mask.
+			on && !(/\tsbb / && previous ~ /\tneg /)
+			{ previous = $0 }' |
 		grep -cE "$3" || :
 }
 
-# clamped DIR: do the place of an entry, whether it counts, the place of one in a node,
-# the first slot, the offset into it, and whether the view sees it and it allows the access,
-# go through a mask, and each pointer out of an entry?  And of a cursor, whether it is stale?
+# has OBJECT FUNCTION PATTERN MINIMUM: do so many of its instructions match?
+has() {
+	local n
+
+	n=$(count "$@")
+	[ "$n" -ge "$4" ] || {
+		echo "$arch: $2() has $n of $4 instructions that match '$3'" >>"$LOG"
+		return 1
+	}
+}
+
+# clamped DIR: does each index and each pointer go through a mask?
 clamped() {
-	[ "$(count "$1/probe.o" probe "$entry")" -ge "$entries" ] &&
-		[ "$(count "$1/probe.o" probe "$index")" -ge 1 ] &&
-		[ "$(count "$1/probe.o" probe "$pointer")" -ge 1 ] &&
-		[ "$(count "$1/probe.o" probe_cursor "$index")" -ge 2 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kva_search "$index")" -ge 4 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" kva_beyond_bucket "$index")" -ge 3 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" table_slot "$index")" -ge 3 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_range_cold "$index")" -ge 2 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_next_cold "$index")" -ge 2 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kvec "$index")" -ge 2 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" virtio_mem_xlate_kva_search "$pointer")" -ge 1 ]
+	local core=$1/virtio_mem_xlate.o probe=$1/probe.o
+
+	# The place of an entry, whether it counts, and the address that it gives.
+	has "$probe" probe "$entry" "$entries" &&
+		has "$probe" probe "$index" 1 &&
+		has "$probe" probe "$pointer" 1 &&
+		# Whether the cursor is stale, and the offset in its slot.
+		has "$probe" probe_cursor "$index" 2 &&
+		# The place in a node, the first slot of a search, the offset in a slot, and
+		# whether the view sees the slot and may access it.
+		has "$core" virtio_mem_xlate_kva_search "$index" 4 &&
+		has "$core" virtio_mem_xlate_kva_search "$pointer" 1 &&
+		has "$core" kva_beyond_bucket "$index" 3 &&
+		has "$core" table_slot "$index" 3 &&
+		has "$core" virtio_mem_xlate_range_cold "$index" 2 &&
+		has "$core" virtio_mem_xlate_next_cold "$index" 2 &&
+		has "$core" virtio_mem_xlate_kvec "$index" 2 &&
+		has "$core" virtio_mem_xlate_bvec "$index" 2 &&
+		# The offset in a young or absent slot, and whether the access is forbidden.
+		has "$core" slot_byte_cold "$index" 2
 }
 
 # uncounted DIR: do counters and events take part only where a lookup has failed?
@@ -72,26 +159,24 @@ clamped() {
 uncounted() {
 	local counted='lock |__tracepoint_' function
 
-	for function in virtio_mem_xlate_{kva,range,next}_slow \
-			virtio_mem_xlate_{kvec,copy_from,copy_to,read_lock}; do
-		[ "$(count "$1/virtio_mem_xlate.o" "$function" .)" -gt 5 ] &&
+	for function in virtio_mem_xlate_{kva_search,range_cold,next_cold} \
+			virtio_mem_xlate_{kvec,bvec,copy_from,copy_to,read_lock}; do
+		has "$1/virtio_mem_xlate.o" "$function" . 6 &&
 			[ "$(count "$1/virtio_mem_xlate.o" "$function" "$counted")" = 0 ] || return
 	done
 	[ "$(count "$1/probe.o" probe "$counted")" = 0 ] &&
-		[ "$(count "$1/virtio_mem_xlate.o" lookup_failed "$counted")" -ge 2 ]
+		has "$1/virtio_mem_xlate.o" lookup_failed "$counted" 2
 }
 
-# build [SED-SCRIPT]: builds a copy of the tree, changed by SED-SCRIPT, in $dir.
+# build [DEFINITION...]: builds a copy of the tree in $dir, with planted.h if anything is defined.
 build() {
 	rm -rf "${dir:?}"/*
 	cp "$TOP"/virtio_mem_xlate*.[ch] "$dir"
-	if [ $# -gt 0 ]; then
-		sed -i "$1" "$dir"/*.[ch]
-		! cat "$TOP"/virtio_mem_xlate*.[ch] | cmp -s - <(cat "$dir"/*.[ch]) ||
-			die "the planted change '$1' does not fit the source any more"
-	fi
 	probe >"$dir/probe.c"
-	printf '%s\n' 'obj-m := virtio_mem_xlate.o probe.o' 'ccflags-y := -I$(src)' >"$dir/Kbuild"
+	planted >"$dir/planted.h"
+	printf '%s\n' 'obj-m := virtio_mem_xlate.o probe.o' 'ccflags-y := -I$(src)' \
+		'CFLAGS_probe.o := -DPROBE' >"$dir/Kbuild"
+	[ $# = 0 ] || echo "ccflags-y += -w ${*/#/-D} -include \$(src)/planted.h" >>"$dir/Kbuild"
 	make -s -C "$kdir" M="$dir" "${make[@]}" virtio_mem_xlate.o probe.o >>"$LOG" 2>&1 ||
 		die "could not build for $arch; see $LOG"
 }
@@ -110,10 +195,15 @@ verdict() {
 	fi
 }
 
-# fails CHECK SED-SCRIPT
+# fails CHECK DEFINITION...
 fails() {
-	build "$2"
+	build "${@:2}"
 	! "$1" "$dir"
+}
+
+# missed WHAT DEFINITION...
+missed() {
+	verdict "$arch: $1 is missed" fails clamped "${@:2}"
 }
 
 dir=$(mktemp -d)
@@ -138,25 +228,24 @@ for arch in x86-64 arm64; do
 	esac
 	build
 	verdict "$arch: every pointer and index is clamped" clamped "$dir"
-	verdict "$arch: a pointer that is not masked is missed" \
-		fails clamped 's/cmovns.*"$/"/; s/^\tat &= (long)entry.*//'
-	verdict "$arch: an entry's place that is not masked is missed" \
-		fails clamped 's/ & table->entry_mask, entry;/, entry;/'
-	verdict "$arch: an entry that counts anywhere is missed" \
-		fails clamped 's/array_index_mask_nospec((unsigned long)offset, .*;/~0UL;/'
-	verdict "$arch: a node without a mask is missed" \
-		fails clamped 's/node = array_index_mask_nospec(entry - ENTRY_NODE,/node = ~0UL | (/'
-	verdict "$arch: a cursor's offset that is not clamped is missed" \
-		fails clamped 's/^\tkva &= array_index_mask_nospec((unsigned long)offset.*;$//'
-	verdict "$arch: a stale cursor that is not clamped is missed" \
-		fails clamped 's/^\tkva &= array_index_mask_nospec(stale.*;$//'
-	verdict "$arch: a slot whose removal and access are behind branches is missed" \
-		fails clamped 's/^\t\t\tarray_index_mask_nospec(state, removed));$/\t\t\t~0UL);/'
+	build UNMASKED=none
+	verdict "$arch: what plants the faults changes nothing by itself" clamped "$dir"
+	missed "the mask of a pointer out of an entry" UNMASKED=__virtio_mem_xlate_direct_kva
+	missed "the mask of an entry's place" UNMASKED=none ONE_ENTRY_MASK
+	missed "the mask of an address outside all buckets" UNMASKED=__virtio_mem_xlate_covers
+	missed "the mask of a node" UNMASKED=leaf_entry
+	missed "the clamp of a search's first slot" UNMASKED=table_search
+	missed "the clamp of an offset in a slot" UNMASKED=slot_kva
+	missed "the mask of a slot that the view does not see" UNMASKED=slot_byte
+	missed "the mask of a forbidden access to a young slot" UNMASKED=slot_byte_cold
+	missed "the clamp of a cursor's offset" UNMASKED=virtio_mem_xlate_cursor_range CONSTANT_SIZE=0
+	missed "the mask of a stale cursor" UNMASKED=virtio_mem_xlate_cursor_range CONSTANT_SIZE=1
 	[ "$arch" = x86-64 ] || continue	# the other has neither debugfs nor tracepoints
+	missed "the choice of the far entry" UNMASKED=__virtio_mem_xlate_top_entry
 	build
 	verdict "$arch: a lookup that succeeds is neither counted nor traced" uncounted "$dir"
-	verdict "$arch: a counter of all lookups is seen" fails uncounted \
-		's/^\tif (slot_byte(table_search(view->table, entry,/\tdebug_failure(\&view->xlate->debug, -EPERM);\n&/'
+	verdict "$arch: a counter of all lookups is seen" \
+		fails uncounted UNMASKED=none COUNTED=slot_byte
 done
 
 closing clamp
