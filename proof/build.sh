@@ -61,18 +61,13 @@ check() {
 	"$@" >"$LOG.step" 2>&1 </dev/null || rc=$?
 	cat "$LOG.step" >>"$LOG"
 	if [ "$rc" = 0 ]; then
-		passed=$((passed + 1))
-		echo "ok      $name: $(tail -n 1 "$LOG.step") ($((SECONDS - start)) s)"
+		result 0 "$name: $(tail -n 1 "$LOG.step") ($((SECONDS - start)) s)"
 	else
-		failed=$((failed + 1))
-		echo "not ok  $name: exit status $rc ($((SECONDS - start)) s)"
-		tail -n 15 "$LOG.step" | sed 's/^/	/'
+		result 1 "$name: exit status $rc ($((SECONDS - start)) s)" "$(tail -n 15 "$LOG.step")"
 	fi
-	return 0
 }
 
-# verdict NAME: the last line, and the exit status.
+# verdict NAME: ends the results; the exit status.
 verdict() {
 	closing "$1"
-	[ "$failed" = 0 ] && [ "$passed" != 0 ]
 }

@@ -17,7 +17,7 @@ proved=(
 
 frama_c=$(row frama-c) || skip "$RELEASE has no Frama-C"
 need "$frama_c" why3 cvc4 z3
-echo "frama: the contracts of ${#proved[@]} functions (log: $LOG)"
+opening "frama: the contracts of ${#proved[@]} functions (log: $LOG)"
 : >"$LOG"
 dir=$BUILD/frama
 mkdir -p "$dir/proof"

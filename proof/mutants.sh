@@ -14,11 +14,11 @@ show() {
 	local name=$1 rc=0
 	shift
 
-	"$@" 2>&1 </dev/null | tee -a "$LOG" || rc=1
+	"$@" 2>&1 </dev/null | tee -a "$LOG" | sed 's/^/# /' || rc=1
 	result "$rc" "$name"
 }
 
-echo "mutants: ${1:-all} (log: $LOG)"
+opening "mutants: ${1:-all} (log: $LOG)"
 : >"$LOG"
 empty_headers "$BUILD/include"
 check "pairs of barriers" "$TOP/proof/pairs.py" "$TOP"
