@@ -110,8 +110,8 @@ quick:
 	@scripts/quick.sh $(SUITE)
 
 help:
-	@echo 'start:   demo  (stock kernel in QEMU, 3 min)   check  (all checks, 40 min at most)'
-	@echo 'build:   modules (default)  modules_install  deb  clean     KDIR=kernel build tree'
+	@echo 'start:   demo  (a kernel in QEMU, 3 min)  check  (all checks, at most 40 min)'
+	@echo 'build:   modules (default)  modules_install  deb  clean  KDIR=build tree'
 	@echo 'docs:    htmldocs  (docs/ and kernel-doc as one page)'
 	@echo 'edit:    quick  (an oracle, one KUnit suite: SUITE=virtio_mem_xlate_range)'
 	@echo
