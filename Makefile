@@ -103,40 +103,34 @@ coverage:
 	@scripts/kunit.sh --arch=x86_64 6.12
 	@proof/coverage.sh
 
+hunt:
+	@proof/hunt.sh
+
+quick:
+	@scripts/quick.sh $(SUITE)
+
 help:
-	@echo 'The two that do everything, from a fresh machine (scripts/releases.sh: of which releases):'
-	@echo '  demo             - translate what the virtio drivers of a stock kernel in QEMU publish'
-	@echo '  check            - all checks that fit in 40 minutes'
+	@echo 'start:   demo  (a kernel in QEMU, 3 min)  check  (all checks, at most 40 min)'
+	@echo 'build:   modules (default)  modules_install  deb  clean  KDIR=build tree'
+	@echo 'docs:    htmldocs  (docs/ and kernel-doc as one page)'
+	@echo 'edit:    quick  (an oracle, one KUnit suite: SUITE=virtio_mem_xlate_range)'
 	@echo
-	@echo 'Building (KDIR=build tree of the kernel):'
-	@echo '  modules          - build virtio_mem_xlate.ko and Module.symvers (default)'
-	@echo '  modules_install  - install both modules (INSTALL_MOD_PATH=, as usual)'
-	@echo '  deb              - pack the source as a Debian package for dkms'
-	@echo '  htmldocs         - the kernel-doc of all public symbols as one HTML page'
-	@echo '  clean            - remove what was built'
-	@echo
-	@echo 'Parts of check (KSRC=kernel source, CACHE=folder for sources and builds):'
-	@echo '  lint             - W=1 by gcc and by clang, sparse, checkpatch, kernel-doc'
-	@echo '  clamp            - the clamps against speculation, in the object code'
-	@echo '  kunit            - the KUnit suites in UML (KERNEL=6.12, 6.1 or 7.3)'
-	@echo '  kunit-smp        - the same on 4 CPUs in QEMU, with KASAN and lockdep (KERNEL=6.12 or 7.3)'
-	@echo '  coverage         - lines that the suites reach, in QEMU, and branches, in user space'
-	@echo
-	@echo 'Slower, or for a quiet machine:'
-	@echo '  demo-guests      - two stock QEMU/KVM guests on a cable, beside vhost-net (15 minutes)'
-	@echo '  check-all        - check, and all that follows but bench, some of it cut short;'
-	@echo '                     PART=here, or a release for what a new machine of it gets'
-	@echo '  check-fresh      - demo and check in a clean root (RELEASE=, this one if not told)'
-	@echo '  check-user       - user memory: all tests, on stock kernels, and in UML with KASAN'
-	@echo '  check-arch       - the suites on arm64, s390x (big-endian) and i386, in QEMU'
-	@echo '  check-install    - install, upgrade, remove: by make, as a package, by dkms'
-	@echo '  check-kernels    - build for every kernel 6.1 to 7.3 that these releases have headers of'
-	@echo '  proof            - the oracle, all small tables, Frama-C, SPIN (proof/README)'
-	@echo '  fuzz             - 10^7 sequences of calls under ASan and UBSan, threads under TSan'
-	@echo '  mutants          - breaks the source in 500 places: does a check notice?'
-	@echo '  debug-kernels    - readers against updates under KASAN, lockdep, KCSAN and others'
-	@echo '  bench            - what a translation costs, against vhost, KVM and others'
+	@echo 'Parts of check (KSRC=kernel source, CACHE=folder; STEP= runs one step)'
+	@echo '  lint             gcc and clang W=1, sparse, checkpatch, kernel-doc'
+	@echo '  clamp            clamps against speculation in the object code'
+	@echo '  kunit kunit-smp  the suites in UML, or on 4 CPUs (KERNEL=6.12, 6.1 or 7.3)'
+	@echo '  coverage hunt    lines and branches reached; layouts with the worst cost'
+	@echo 'Slower, or for a quiet machine'
+	@echo '  check-all        check and all below but bench (PART=here or a release)'
+	@echo '  check-fresh      demo and check in a clean root (RELEASE=)'
+	@echo '  check-user       user memory, on stock kernels and in UML with KASAN'
+	@echo '  check-arch       the suites on arm64, s390x and i386     demo-guests  two VMs'
+	@echo '  check-install    make, package, dkms     check-kernels   build for all kernels'
+	@echo '  proof fuzz       oracle, Frama-C, SPIN; sequences of calls by libFuzzer'
+	@echo '  mutants          breaks the source in 500 places: does a check notice?'
+	@echo '  debug-kernels    readers against updates under KASAN, lockdep, KCSAN'
+	@echo '  bench            the cost of a translation, against vhost, KVM and others'
 
 .PHONY: all modules modules_install deb htmldocs clean kdir demo demo-guests check check-all check-fresh check-user lint \
 	clamp kunit kunit-smp coverage check-arch check-install check-kernels bench proof fuzz mutants \
-	debug-kernels help
+	debug-kernels hunt quick help

@@ -2,7 +2,7 @@
 /*
  * The writer of a table: validates slots, sorts or merges them, and builds the index.
  *
- * All of it runs on a table that is not published.  docs/index.rst has an example with five
+ * All of it runs on a table that is not published.  docs/table.rst has an example with five
  * slots; virtio_mem_xlate_fast.h has the format of an entry.  A search entry can always stand
  * for a node, so how finely to divide, and how much memory to spend, is a matter of speed.
  *

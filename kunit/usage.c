@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The examples of the documentation, as they stand there. */
+#include <linux/sizes.h>
 #include <linux/virtio_ring.h>
 
 #include "helpers.h"
@@ -34,8 +35,8 @@ static int read_desc_len(struct virtio_mem_xlate *xlate, u64 desc_gpa, u32 *len_
 }
 
 /*
- * The example of the README: serve one descriptor, which names a buffer for the
- * device to fill.  The descriptor is copied once and checked after that.
+ * Second example of the README: serves one descriptor, which names a buffer for the
+ * device to fill.  It copies the descriptor once, then checks and uses the copy.
  */
 static int serve(struct virtio_mem_xlate *xlate, u64 desc_gpa)
 {
@@ -57,6 +58,27 @@ static int serve(struct virtio_mem_xlate *xlate, u64 desc_gpa)
 		return ret;
 	while ((ret = virtio_mem_xlate_next(&view, &range, VIRTIO_MEM_XLATE_WRITE, &piece)) > 0)
 		memset(virtio_device_range_get(piece), 0, virtio_device_range_len(piece));
+	return ret;
+}
+
+/* First example of the README: owns the memory map of a guest, and plugs and unplugs memory. */
+static int run_guest(void *ram, void *dimm, u64 desc_gpa)
+{
+	struct virtio_mem_xlate_slot slots[] = {
+		{ .gpa = 0, .size = PAGE_SIZE, .kva = ram, .access = VIRTIO_MEM_XLATE_RW },
+		{ .gpa = SZ_1G, .size = PAGE_SIZE, .kva = dimm, .access = VIRTIO_MEM_XLATE_RW },
+	};
+	struct virtio_mem_xlate *xlate = virtio_mem_xlate_register(&slots[0], 1);
+	int ret;
+
+	if (IS_ERR(xlate))
+		return PTR_ERR(xlate);
+	ret = virtio_mem_xlate_add(xlate, &slots[1], 1);
+	if (!ret)
+		ret = serve(xlate, desc_gpa);
+	if (!ret)
+		ret = virtio_mem_xlate_remove(xlate, SZ_1G, PAGE_SIZE);
+	virtio_mem_xlate_unregister(xlate);
 	return ret;
 }
 
@@ -109,7 +131,25 @@ static void doc_example(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, read_desc_len(guest->xlate, U64_MAX - 1, &len), -EOVERFLOW);
 }
 
-static void readme_example(struct kunit *test)
+static void readme_owner(struct kunit *test)
+{
+	struct vring_desc *ram = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	u8 *dimm = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, ram);
+	KUNIT_ASSERT_NOT_NULL(test, dimm);
+	memset(dimm, POISON, PAGE_SIZE);
+	ram[1].addr = (__force __virtio64)cpu_to_le64(SZ_1G + 1);
+	ram[1].len = (__force __virtio32)cpu_to_le32(2);
+	KUNIT_EXPECT_EQ(test, run_guest(ram, dimm, sizeof(*ram)), 0);
+	KUNIT_EXPECT_EQ(test, dimm[0], POISON);
+	KUNIT_EXPECT_EQ(test, dimm[1], 0);
+	KUNIT_EXPECT_EQ(test, dimm[2], 0);
+	KUNIT_EXPECT_EQ(test, dimm[3], POISON);
+	KUNIT_EXPECT_EQ(test, run_guest(ram, dimm, 2ULL * SZ_1G), -EFAULT);
+}
+
+static void readme_device(struct kunit *test)
 {
 	struct guest *guest = test->priv;
 	u8 want[BUFFER_LEN];
@@ -128,7 +168,8 @@ static void readme_example(struct kunit *test)
 
 static struct kunit_case usage_cases[] = {
 	KUNIT_CASE(doc_example),
-	KUNIT_CASE(readme_example),
+	KUNIT_CASE(readme_owner),
+	KUNIT_CASE(readme_device),
 	{}
 };
 

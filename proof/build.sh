@@ -61,20 +61,17 @@ check() {
 	"$@" >"$LOG.step" 2>&1 </dev/null || rc=$?
 	cat "$LOG.step" >>"$LOG"
 	if [ "$rc" = 0 ]; then
-		passed=$((passed + 1))
 		figures+=("$name: $(tail -n 1 "$LOG.step")")
-		echo "ok      $name: $(tail -n 1 "$LOG.step") ($((SECONDS - start)) s)"
+		result 0 "$name: $(tail -n 1 "$LOG.step") ($((SECONDS - start)) s)"
 	else
-		failed=$((failed + 1))
 		figures+=("$name: FAILED")
-		echo "not ok  $name: exit status $rc ($((SECONDS - start)) s)"
-		tail -n 15 "$LOG.step" | sed 's/^/	/'
+		result 1 "$name: exit status $rc ($((SECONDS - start)) s)" "$(tail -n 15 "$LOG.step")"
 	fi
-	return 0
 }
 
 # record NAME: with RESULTS=1 in the environment, the figures of this run replace those of the
 # last one of NAME in proof/RESULTS.
+figures=()
 record() {
 	local results=$TOP/proof/RESULTS
 
@@ -90,10 +87,8 @@ record() {
 	} >"$results"
 }
 
-# verdict NAME: the last line, and the exit status.
-figures=()
+# verdict NAME: ends the results; the exit status.
 verdict() {
 	record "$1"
 	closing "$1"
-	[ "$failed" = 0 ] && [ "$passed" != 0 ]
 }

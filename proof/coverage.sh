@@ -7,7 +7,7 @@
 . "$(dirname "$0")/build.sh"
 
 need gcc python3
-echo "coverage: lines and branches reached in user space (log: $LOG)"
+opening "coverage: lines and branches reached in user space (log: $LOG)"
 : >"$LOG"
 dir=$BUILD/coverage
 rm -rf "$dir"

@@ -12,6 +12,7 @@ wrapping=(__virtio_mem_xlate_access_is_valid)
 
 frama_c=$(row frama-c) || skip "$RELEASE has no Frama-C"
 need "$frama_c" why3 cvc4 z3 python3
+opening "frama: the contracts of proof/contracts.acsl (log: $LOG)"
 : >"$LOG"
 dir=$BUILD/frama
 mkdir -p "$dir/proof"

@@ -27,7 +27,7 @@ for arg; do
 done
 need "$CLANG" "$LIB_CLANG" python3
 cd "$BUILD"
-echo "fuzz: $JOBS processes (log: $LOG, corpus: $BUILD/corpus)"
+opening "fuzz: $JOBS processes (log: $LOG, corpus: $BUILD/corpus)"
 : >"$LOG"
 mkdir -p corpus
 rm -f "$LOG".[0-9]*

@@ -14,13 +14,13 @@ show() {
 	local name=$1 rc=0
 	shift
 
-	"$@" 2>&1 </dev/null | tee -a "$LOG" || rc=1
+	"$@" 2>&1 </dev/null | tee -a "$LOG" | sed 's/^/# /' || rc=1
 	figures+=("$name, $kinds: $(tail -n 1 "$LOG")")
 	result "$rc" "$name"
 }
 
 kinds=${1:-all}
-echo "mutants: $kinds (log: $LOG)"
+opening "mutants: $kinds (log: $LOG)"
 : >"$LOG"
 empty_headers "$BUILD/include"
 check "pairs of barriers" "$TOP/proof/pairs.py" "$TOP"

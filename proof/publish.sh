@@ -7,7 +7,7 @@
 need spin gcc
 BUGS=12
 cd "$BUILD"
-echo "publish: publish and retire, every interleaving, and $BUGS planted bugs (log: $LOG)"
+opening "publish: publish and retire, every interleaving, and $BUGS planted bugs (log: $LOG)"
 : >"$LOG"
 
 # pan BUG: prints what SPIN's search says of the model with that bug.

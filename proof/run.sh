@@ -6,20 +6,15 @@
 
 full=--full
 [ "${1:-}" != --short ] || full=
-echo "proof: oracle, Frama-C, SPIN (logs: $BUILD)"
+opening "proof: oracle, Frama-C, SPIN (logs: $BUILD)"
 
+# step SCRIPT ARGUMENT...
 step() {
-	local name=$1 p f s rc
+	local rc=0
 
-	echo "=== $name"
-	rc=0
-	"$TOP/proof/$@" 2>&1 </dev/null | tee "$BUILD/run.step" || rc=$?
-	if [ "$rc" = "$SKIPPED" ]; then
-		skipped=$((skipped + 1))
-		return
-	fi
-	read -r p f s <<<"$(counts "$BUILD/run.step")"
-	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + ${s:-0}))
+	echo "# === $1"
+	"$TOP/proof/$1" "${@:2}" >"$BUILD/run.step" 2>&1 </dev/null || rc=$?
+	adopt "${1%.sh}" "$BUILD/run.step" "$rc"
 }
 
 # shellcheck disable=SC2086 # an option or none

@@ -58,7 +58,7 @@ stock_modules() {
 	done <<<"$list"
 }
 
-# boot VERSION ROOT LOG SECONDS [QEMU-ARGUMENT...]: boots the stock kernel with
+# boot VERSION ROOT LOG SILENT-SECONDS [QEMU-ARGUMENT...]: boots the stock kernel with
 # the folder ROOT as its root, in which the shell script ROOT/run is run.
 # Succeeds if that did and the kernel had nothing to complain of.  BOOT_MODULES
 # names other modules of that kernel to load first, BOOT_APPEND is for its
@@ -165,12 +165,38 @@ emulator_failed() {
 		! grep -q 'RIP: .*\[virtio_mem_xlate' "$1"
 }
 
+# limited LOG SECONDS COMMAND...: runs COMMAND, which writes LOG, and ends it with status 124
+# if LOG has not grown for SECONDS, or after ten times SECONDS.  A guest that hangs is silent;
+# one on a busy machine is slow.
+limited() {
+	local log=$1 seconds=$2 rc=0 pid size=-1 now since=$SECONDS
+	shift 2
+
+	timeout $((10 * seconds)) "$@" &
+	pid=$!
+	# shellcheck disable=SC2064 # this process
+	trap "kill $pid 2>/dev/null" EXIT
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.5
+		now=$(stat -c %s "$log" 2>/dev/null || echo 0)
+		if [ "$now" != "$size" ]; then
+			size=$now since=$SECONDS
+		elif [ $((SECONDS - since)) -ge "$seconds" ]; then
+			kill "$pid"
+			wait "$pid" || :
+			return 124
+		fi
+	done
+	wait "$pid" || rc=$?
+	return "$rc"
+}
+
 boot_once() {
 	local log=$1 seconds=$2 kernel=$3 initrd=$4 rc=0
 	local append="console=ttyS0 quiet panic=-1 panic_on_warn=1 oops=panic no_hash_pointers"
 	shift 4
 
-	timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1G \
+	limited "$log" "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1G \
 		-nodefaults -display none -serial stdio -no-reboot \
 		-kernel "$kernel" -initrd "$initrd" -append "$append ${BOOT_APPEND:-}" \
 		"$@" </dev/null 2>&1 | sed -u 's,\r$,,' >"$log" || rc=$?
@@ -187,7 +213,7 @@ verdict() {
 	fi
 	tail -n 15 "$log"
 	case $(grep '^RESULT' "$log" | tail -n 1) in
-	RESULT\ qemu=124) echo "boot: no end in time; see $log" ;;
+	RESULT\ qemu=124) echo "boot: silent for too long; see $log" ;;
 	RESULT\ qemu=*) echo "boot: QEMU failed; see $log" ;;
 	RESULT\ rc=0) echo "boot: the kernel complained; see $log" ;;
 	RESULT\ rc=*) echo "boot: a step failed in the guest; see $log" ;;

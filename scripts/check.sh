@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # check.sh [--all]: every check that belongs to `make check`, or to `make check-all`.
-# A step passes what it counts and fails if it ends in any other way, unless it says that
-# it was skipped.  The slow steps of check-all keep one processor busy each; as many run at a
+# A step prints its results in KTAP; one that dies is a failure.  The last line is the total
+# of all results.  STEP='kunit.sh 6.12' runs one step alone.  The slow steps of check-all keep one processor busy each; as many run at a
 # time as there are processors.  check-all has a part for this machine, and one for a clean
 # root of each release; PART=here|RELEASE chooses one.
 . "$(dirname "$0")/common.sh"
@@ -34,6 +34,7 @@ steps=(
 	"kunit.sh --arch=x86_64 6.12"
 	"../bench/run.sh --short"
 	"../proof/coverage.sh"
+	"../proof/hunt.sh --short"
 )
 minutes=40 slow=()
 if [ "${1:-}" = --all ]; then
@@ -56,55 +57,79 @@ else
 fi
 export LOGS=$CACHE/check
 mkdir -p "$LOGS"
-rm -f "$LOGS"/*.log
-echo "check: $((${#steps[@]} + ${#slow[@]})) steps; $minutes minutes on a new machine with 2 cores (logs: $LOGS)"
 
 log_of() {
 	echo "$LOGS/${1//[^a-z0-9.]/-}.log"
 }
 
-# run STEP: prints what the step does, which ends in a line that counts() reads.
+# failures LOG: prints each failing result and the lines of detail before it, or, if there is
+# none, the end of LOG.
+failures() {
+	awk '/^not ok / { for (i = n > 20 ? n - 20 : 0; i < n; i++) print detail[i]; print; found = 1 }
+		/^(#|[ 	])/ { detail[n++] = $0; next }
+		{ n = 0 }
+		END { exit !found }' "$1" || tail -n 10 "$1"
+}
+
+# run NUMBER STEP: runs STEP into its log and prints, in one piece, how it ended.
 run() {
-	local start=$SECONDS rc=0 log
-	log=$(log_of "$1")
-	echo "=== $1"
+	local start=$SECONDS rc=0 log verdict=ok said='' p f s
+	log=$(log_of "$2")
 	# shellcheck disable=SC2086 # the step's own words
-	"$TOP"/scripts/$1 </dev/null 2>&1 | tee "$log" || rc=$?
+	"$TOP"/scripts/$2 </dev/null >"$log" 2>&1 || rc=$?
+	read -r p f s <<<"$(counts "$log")"
 	if [ "$rc" = "$SKIPPED" ]; then
-		echo "$1: 0 passed, 0 failed, 1 skipped" | tee -a "$log"
-	elif [ "$rc" != 0 ] && [[ $(counts "$log") = *" 0" || $(counts "$log") = *" 0 "* ]]; then
-		echo "$1: exit status $rc: 0 passed, 1 failed" | tee -a "$log"
+		# It may have said so to another log.
+		[ "$f" != 1 ] || [ "$s" != 0 ] || f=0 s=1
+	elif [ "$rc" != 0 ] && [ "$f" = 0 ]; then
+		f=1
 	fi
-	echo "=== $1: $((SECONDS - start)) s"
+	echo "$p $f $s" >"$log.counts"
+	[ "$f" = 0 ] || verdict='not ok' said=$(failures "$log" | sed 's/^/#	/'; echo "#	exit status $rc, log: $log")
+	[ "$s" = 0 ] || said+=$'\n'$(grep -h '# SKIP' "$log" | sed 's/^/#	/' || :)
+	printf '%s\n' ${said:+"$said"} \
+		"$verdict $1 $2 # $p passed, $f failed, $s skipped, $((SECONDS - start)) s" | sed '/^$/d'
 }
 
-# beside STEP: the same beside others; prints nothing but how it ended.
-beside() {
-	local said log
-	log=$(log_of "$1")
-	said=$(run "$1")
-	tail -n 1 <<<"$said"
-	{ grep -E '^(not ok|.*: skipped: |.*: [0-9]+ passed, [0-9]+ failed)' "$log" || tail -n 5 "$log"; } |
-		sed 's/^/	/'
-}
+# STEP= chooses one of them, of check or of check-all.
+if [ -n "${STEP:-}" ]; then
+	found=
+	for step in "${steps[@]}" "${slow[@]}"; do
+		[ "$step" != "$STEP" ] || found=$step
+	done
+	[ -n "$found" ] || {
+		printf 'the steps are:\n' >&2
+		printf "	STEP='%s'\n" "${steps[@]}" "${slow[@]}" >&2
+		die "STEP='$STEP' is none of them"
+	}
+	steps=("$found") slow=()
+	unset STEP
+	rm -f "$(log_of "$found")"*
+else
+	rm -f "$LOGS"/*.log*
+fi
 
+n=0 all=$((${#steps[@]} + ${#slow[@]}))
+opening "check: $all steps; at most $minutes minutes on a new machine with 2 cores (logs: $LOGS)"
+echo "1..$all"
 for step in "${steps[@]}"; do
-	run "$step"
+	n=$((n + 1))
+	echo "# [$n/$all] $step"
+	run "$n" "$step"
 done
 if [ "${#slow[@]}" -gt 0 ]; then
-	echo "=== ${#slow[@]} slow ones, $JOBS at a time; each tells when it is done"
-	export -f log_of run beside counts
-	export TOP SKIPPED
-	# shellcheck disable=SC2016 # for the shell that runs a step
-	printf '%s\0' "${slow[@]}" | JOBS=1 xargs -0 -n 1 -P "$JOBS" \
-		bash -c 'set -o pipefail; beside "$1"' beside || :
+	echo "# ${#slow[@]} slow ones, $JOBS at a time; each tells when it is done"
+	for step in "${slow[@]}"; do
+		while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n || :; done
+		n=$((n + 1))
+		(export JOBS=1; run "$n" "$step") &
+	done
+	wait
 fi
 for step in "${steps[@]}" "${slow[@]}"; do
-	read -r p f s <<<"$(counts "$(log_of "$step")")"
-	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + ${s:-0}))
+	read -r p f s <"$(log_of "$step").counts" || { p=0 f=1 s=0; }
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 done
-
-grep -h ': skipped: ' "$LOGS"/*.log || :
-echo "all steps: $SECONDS s"
-closing check | sed 's/^check: //'
+echo "# all steps: $SECONDS s"
+total
 [ "$failed" = 0 ]

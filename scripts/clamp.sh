@@ -9,7 +9,7 @@
 
 need gcc make git cpio flex bison bc libelf-dev libssl-dev pahole xz-utils binutils gcc-aarch64-linux-gnu
 LOG=$CACHE/clamp.log
-echo "clamp: masks in the object code, x86-64 and arm64; 2 minutes when new (log: $LOG)"
+opening "clamp: masks in the object code, x86-64 and arm64; 2 minutes when new (log: $LOG)"
 : >"$LOG"
 
 prepare_arm64() {
@@ -186,11 +186,9 @@ verdict() {
 	local name=$1
 	shift
 	if "$@"; then
-		echo "ok      $name"
-		passed=$((passed + 1))
+		result 0 "$name"
 	else
-		echo "not ok  $name"
-		failed=$((failed + 1))
+		result 1 "$name" "see $LOG"
 		"${cross}objdump" -d "$dir/probe.o" >>"$LOG"
 	fi
 }
@@ -249,4 +247,3 @@ for arch in x86-64 arm64; do
 done
 
 closing clamp
-[ "$failed" = 0 ]

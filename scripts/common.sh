@@ -16,13 +16,107 @@ die() {
 	exit 1
 }
 
-# A step that ends so is counted as skipped.
-SKIPPED=77
-skip() {
-	echo "${0##*/}: skipped: $*" >&2
-	exit "$SKIPPED"
+# Results are in KTAP (Documentation/dev-tools/ktap.rst of the kernel): opening(), a result()
+# for each check, closing().  They are at the start of a line; scripts/check.sh counts them.
+passed=0 failed=0 skipped=0
+
+# opening TEXT...
+opening() {
+	echo "KTAP version 1"
+	echo "# $*"
 }
 
+# result RC NAME [DETAIL]: one result, with lines of detail if it is a failure.
+result() {
+	if [ "$1" = 0 ]; then
+		passed=$((passed + 1))
+		echo "ok $((passed + failed + skipped)) $2"
+	else
+		failed=$((failed + 1))
+		[ -z "${3:-}" ] || sed 's/^/#	/' <<<"$3"
+		echo "not ok $((passed + failed + skipped)) $2"
+	fi
+}
+
+# omit NAME REASON: a check that is skipped.
+omit() {
+	skipped=$((skipped + 1))
+	echo "ok $((passed + failed + skipped)) $1 # SKIP $2"
+}
+
+# total: prints the three numbers.
+total() {
+	echo "$passed passed, $failed failed$([ "$skipped" = 0 ] || echo ", $skipped skipped")"
+}
+
+# closing NAME: ends the results; fails if one of them is a failure or there are none.
+closing() {
+	echo "1..$((passed + failed + skipped))"
+	echo "# $1: $(total)"
+	[ "$failed" = 0 ] && [ $((passed + skipped)) != 0 ]
+}
+
+# counts LOG: prints how many results of LOG passed, failed and were skipped.  A log without
+# its plan, "1..N", or with another number of results than the plan says, has one failure more.
+counts() {
+	awk '/^ok [0-9]+ .*# SKIP/ { skipped++; next }
+		/^ok [0-9]/ { passed++ }
+		/^not ok [0-9]/ { failed++ }
+		/^1\.\.[0-9]+$/ { plan = substr($0, 4); planned++ }
+		END {
+			if (planned != 1 || plan != passed + failed + skipped)
+				failed++
+			print passed + 0, failed + 0, skipped + 0
+		}' "$1"
+}
+
+# retell [PREFIX]: counts the results on standard input as the script's own and prints them.
+# Programs in a guest may print "ok NAME", "not ok NAME" and "skip NAME" without a number.
+retell() {
+	local line name
+	local pattern='^(ok|not ok|skip) +([0-9]+ +)?(- )?(.*)$'
+
+	while IFS= read -r line; do
+		if ! [[ $line =~ $pattern ]]; then
+			case $line in
+			'KTAP version '* | 1..*) ;;
+			*) echo "$line" ;;
+			esac
+			continue
+		fi
+		name=${1:+$1: }${BASH_REMATCH[4]}
+		case ${BASH_REMATCH[1]}:$name in
+		ok:*'# SKIP'*) omit "${name%% # SKIP*}" "${name#*# SKIP }" ;;
+		ok:*) result 0 "$name" ;;
+		not*) result 1 "$name" ;;
+		skip*) omit "$name" "see above" ;;
+		esac
+	done
+}
+
+# adopt PREFIX LOG RC: retells LOG, of a script that ended with RC.  If the script died, that
+# is a failure, too.
+adopt() {
+	local p f s
+
+	retell "$1" <"$2"
+	read -r p f s <<<"$(counts "$2")"
+	if [ "$f" != "$(grep -c '^not ok [0-9]' "$2" || :)" ]; then
+		result 1 "$1: exit status $3, and not all of its results" "$(tail -n 5 "$2")"
+	elif [ "$3" != 0 ] && [ "$3" != "$SKIPPED" ] && [ "$f" = 0 ]; then
+		result 1 "$1: exit status $3"
+	fi
+}
+
+# A script that ends with this status is skipped.
+SKIPPED=77
+skip() {
+	{
+		omit "${0##*/}" "$*"
+		echo "1..$((passed + failed + skipped))"
+	} >&2
+	exit "$SKIPPED"
+}
 
 installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -216,12 +310,8 @@ kernel_headers() {
 	echo "$dir/usr/src/linux-headers-$kernel"
 }
 
-# prepare_clang CLANG SOURCE DIR: a tree to build modules in by clang, which does not take the
-# options of a kernel that gcc has built; and for sparse, as the packages of headers lack
-# scripts/checker-valid.sh.
-prepare_clang() {
-	echo "configuring ${2##*/} for clang-$1" >&2
-	cat >"$3.config" <<'END'
+clang_config() {
+	cat <<'END'
 CONFIG_64BIT=y
 CONFIG_UNWINDER_FRAME_POINTER=y
 CONFIG_MODULES=y
@@ -240,6 +330,14 @@ CONFIG_KUNIT=y
 CONFIG_VHOST_MENU=y
 CONFIG_VHOST_NET=y
 END
+}
+
+# prepare_clang CLANG SOURCE DIR: a tree to build modules in by clang, which does not take the
+# options of a kernel that gcc has built; and for sparse, as the packages of headers lack
+# scripts/checker-valid.sh.
+prepare_clang() {
+	echo "configuring ${2##*/} for clang-$1" >&2
+	clang_config >"$3.config"
 	set -- "$3" make -s -C "$2" O="$3" ARCH=x86_64 LLVM="-$1" KCONFIG_ALLCONFIG="$3.config" -j"$JOBS"
 	{ "${@:2}" allnoconfig && "${@:2}" modules_prepare; } >"$CACHE/clang.log" 2>&1 || {
 		rm "$1.config"
@@ -257,7 +355,7 @@ clang_tree() {
 
 	clang=$(row clang)
 	tree=$(KSRC='' kernel_source "$1") || exit
-	dir=$CACHE/clang-$clang-${tree##*/}
+	dir=$CACHE/clang-$clang-$(clang_config | cksum | cut -d' ' -f1)-${tree##*/}
 	once "$dir" prepare_clang "$clang" "$tree"
 	echo "$dir"
 }
@@ -284,30 +382,4 @@ kernel_image() {
 	dir=$CACHE/linux-image-$kernel
 	once "$dir" unpack_image "$release" "$kernel"
 	echo "$dir"
-}
-
-# result RC NAME: counts what has passed or failed, and prints it.
-passed=0 failed=0
-result() {
-	if [ "$1" = 0 ]; then
-		passed=$((passed + 1))
-		echo "ok      $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok  $2"
-	fi
-}
-
-# closing NAME: prints the line that counts() reads.
-skipped=0
-closing() {
-	echo "$1: $passed passed, $failed failed$([ "$skipped" = 0 ] || echo ", $skipped skipped")"
-}
-
-# counts LOG: prints how many passed, failed and were skipped, as LOG's last line says;
-# one failed if it does not.
-counts() {
-	tail -n 1 "$1" |
-		sed -nE 's/.*: ([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$/\1 \2 \4/p' |
-		grep . || echo 0 1
 }

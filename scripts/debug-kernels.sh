@@ -116,7 +116,7 @@ suites() {
 END
 	ours "$build" "$log" >"$log.ours"
 	"$TOP/scripts/splat.sh" "$log.ours" | head -n 15 && [ "${PIPESTATUS[0]}" = 0 ] || return
-	if grep -E '^ *(\[[^]]*\])? *not ok ' "$log"; then
+	if grep -E '^ *(\[[^]]*\])? *not ok ' "$log" | sed 's/^/#	/' | grep .; then
 		return 1
 	fi
 	done=$(sed -nE 's/.*readers_against_everything: .* ([0-9]+) updates$/\1/p' "$log")
@@ -147,7 +147,7 @@ END
 		echo 'exit $rc'
 	} | boot_debug "$build" "$log" 2 kunit.filter_glob=none secretmem.enable=1 || rc=1
 	files=()
-	grep -aE '^not ok |^ok .* # SKIP|^# [a-z]+\.c:|fault injection' "$log" || :
+	grep -aE '^(not ok|skip) |^ok .*# SKIP|^(#|	)[ 	]*[a-z]+\.c:|fault injection' "$log" | sed 's/^/#	/' || :
 	for name in $names; do
 		counted "$name" "$log" >"$tmp/$name.gcda"
 		cp "$objects/$name.gcno" "$tmp"
@@ -156,17 +156,18 @@ END
 	(cd "$TOP" && python3 proof/coverage.py user/*.c -- "$tmp"/*.json) || rc=1
 	rm -r "$tmp"
 	"$TOP/scripts/splat.sh" "$log" | head -n 15 && [ "${PIPESTATUS[0]}" = 0 ] || rc=1
-	! grep '^ok .* # SKIP' "$log" | grep -v 'movable memory' || rc=1
+	! grep -aE '^(skip |ok .*# SKIP)' "$log" | grep -v 'movable memory' || rc=1
 	return "$rc"
 }
 
+opening "debug-kernels: ${kernels[*]}"
 for kernel in "${kernels[@]}"; do
 	case $kernel in
 	A | user) kcsan='' cpus='2:200 4:100 8:5' names='rcu lockdep objects sleep kmemleak kasan vmalloc' ;;
 	B) kcsan=--kcsan cpus='2:100 4:100' names='kcsan barrier lockdep' ;;
 	esac
 	log=$CACHE/debug-kernel-$kernel.log
-	echo "debug-kernels: building $kernel, 10 minutes when new (log: $log)"
+	echo "# debug-kernels: building $kernel, 10 minutes when new (log: $log)"
 	build=$("$TOP/scripts/kunit.sh" --arch=x86_64 $kcsan --build 6.12 | tee "$log" | tail -n 1)
 	[ -f "$build/arch/x86/boot/bzImage" ] || die "no kernel $kernel; see $log"
 	if [ "$kernel" = user ]; then
@@ -188,4 +189,3 @@ for kernel in "${kernels[@]}"; do
 	done
 done
 closing debug-kernels
-[ "$failed" = 0 ]

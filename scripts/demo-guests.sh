@@ -7,7 +7,7 @@
 
 version=$(row stock | head -n 1)
 log=${LOG:-$CACHE/demo-guests.log}
-echo "demo-guests: two stock guests on a cable, in an emulated host; 15 minutes if the machine" \
+opening "demo-guests: two stock guests on a cable, in an emulated host; 15 minutes if the machine" \
 	"is idle (log: $log)"
 need_stock libc6-dev
 
@@ -79,6 +79,6 @@ all=${STAGES:-cable hostile cycles beside}
 read -ra untimed <<<"${all/beside/}"
 [ "${#untimed[@]}" = 0 ] || stages "$log" 2 "${untimed[@]}"
 [[ $all != *beside* ]] || stages "${log%.log}-beside.log" 1 beside
-echo "demo-guests: $(cat "${logs[@]}" | grep -ac '^ok  ') passed," \
-	"$(cat "${logs[@]}" | grep -ac '^not ok  ') failed, in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+echo "demo-guests: $(cat "${logs[@]}" | grep -acE '^ok +') passed," \
+	"$(cat "${logs[@]}" | grep -acE '^not ok +') failed, in $((SECONDS / 60)) min $((SECONDS % 60)) s"
 exit "$rc"

@@ -10,7 +10,7 @@ version=${1:-$(row stock | head -n 1)}
 log=${LOG:-$CACHE/demo-$version.log}
 hostile=${HOSTILE:-$TOP/samples/hostile-ranges.txt}
 [ -r "$hostile" ] || die "cannot read HOSTILE=$hostile"
-echo "demo: builds for the stock kernel $version, boots it in QEMU, makes traffic; 1 minute," \
+opening "demo: builds for the stock kernel $version, boots it in QEMU, makes traffic; 1 minute," \
 	"3 on a new machine (log: $log)"
 
 need_stock
@@ -41,7 +41,7 @@ boot "$version" "$tmp/root" "$log" "${LIMIT:-300}" "${devices[@]}" || rc=$?
 
 sed -nE 's/^\[ *[0-9.]+\] virtio_mem_xlate_demo: //p
 	s/^\[ *[0-9.]+\] (virtio_mem_xlate: context)/\1/p
-	/^(---|(not )?ok  |ID  |.* virtio_mem_xlate_fail: context=|[0-9]+ .*_demo |[a-z0-9]+: .*(compared|bytes)$)/p' "$log"
+	/^(# ---|(not )?ok [0-9]|1\.\.|ID  |.* virtio_mem_xlate_fail: context=|[0-9]+ .*_demo |[a-z0-9]+: .*(compared|bytes)$)/p' "$log"
 if [ "$rc" = 0 ]; then
 	echo "demo on stock $version: $SECONDS s"
 	sed -nE 's/.*_demo: (.*(descriptors seen|saw a mixture|updates,).*)/demo: \1/p' "$log"

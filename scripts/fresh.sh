@@ -55,7 +55,7 @@ inside() {
 		cd "$root"
 		exec chroot . "$@"' inside "$root" \
 		env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin JOBS="$JOBS" \
-		${http_proxy:+http_proxy="$http_proxy"} "$@"
+		${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} "$@"
 }
 
 packages() {
@@ -63,18 +63,27 @@ packages() {
 	inside dpkg-query -W -f '${Package}\n' | sort
 }
 
+# The proxies that this machine's apt.conf names, as apt.conf has them.
+proxies() {
+	apt-config dump | grep -iE '^Acquire::https?::Proxy(::[^ ]+)? "[^"]' || :
+}
+
 new_root() {
+	local proxy
+
+	proxy=$(proxies | sed -nE 's/^Acquire::http::Proxy "(.*)";$/\1/Ip')
 	rm -rf "$root"
-	debootstrap --variant=minbase "$release" "$root" "$(mirror "${suite%/*}")" &&
-		cp /etc/resolv.conf "$root/etc/" && inside apt-get update &&
+	http_proxy=${http_proxy:-$proxy} debootstrap --variant=minbase "$release" "$root" "$(mirror "${suite%/*}")" &&
+		cp /etc/resolv.conf "$root/etc/" &&
+		proxies >"$root/etc/apt/apt.conf.d/00proxy" && inside apt-get update &&
 		inside apt-get install -y --no-install-recommends make git &&
 		git -c safe.directory='*' clone --quiet --no-hardlinks "$TOP" "$root$clone"
 }
 
-echo "fresh $release: a clean root, then ${*/#/ } (logs: $root.*)"
+opening "fresh $release: a clean root, then ${*/#/ } (logs: $root.*)"
 archive "$release" apt-get --version >/dev/null
 new_root >"$root.new" 2>&1 </dev/null || die "no clean root of $release; see $root.new"
-echo "fresh $release: $(git -C "$TOP" log -1 --format='%h %s')"
+echo "# fresh $release: $(git -C "$TOP" log -1 --format='%h %s')"
 n=0
 for command; do
 	start=$SECONDS rc=0 n=$((n + 1))
@@ -82,9 +91,8 @@ for command; do
 	packages >"$root.before"
 	inside bash -c "cd $clone && $command" >"$log" 2>&1 </dev/null || rc=$?
 	packages | comm -13 "$root.before" - | paste -sd' ' >"$root.packages"
-	echo "$command: $(wc -w <"$root.packages") packages installed: $(fold -sw 90 <"$root.packages" | sed '2,$s/^/	/')"
-	[ "$rc" = 0 ] || grep -E '^(not ok|.*: skipped: )' "$log" | head -n 20 || :
+	echo "# $command: $(wc -w <"$root.packages") packages installed: $(fold -sw 90 <"$root.packages" | sed '2,$s/^/#	/')"
+	[ "$rc" = 0 ] || grep -E '^(#	)?not ok|# SKIP' "$log" | sed 's/^/#	/' | head -n 20 || :
 	result "$rc" "$command: $((SECONDS - start)) s: $(tac "$log" | grep -m 1 ' passed, ' || tail -n 1 "$log")"
 done
-closing "fresh $release"
-[ "$failed" = 0 ] && rm -rf "$root"
+closing "fresh $release" && rm -rf "$root"

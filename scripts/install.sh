@@ -15,7 +15,7 @@ done
 by_clang=$(clang_tree "${versions[0]}") || exit
 LOG=$CACHE/install.log
 : >"$LOG"
-echo "install: make modules_install, package, dkms; 1 minute (log: $LOG)"
+opening "install: make modules_install, package, dkms; 1 minute (log: $LOG)"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -24,7 +24,7 @@ check() {
 	shift
 	echo "== $name: $*" >>"$LOG"
 	"$@" >>"$LOG" 2>&1 </dev/null || rc=$?
-	result "$rc" "$name"
+	result "$rc" "$name" "see $LOG"
 }
 
 sources() {
@@ -127,4 +127,3 @@ check "$version: dkms build, install" dkms_install 1.1 "$release"
 check "$version: both modules are there" has "$release" 1.1
 
 closing install
-[ "$failed" = 0 ]

@@ -41,7 +41,7 @@ build() {
 	rm -rf "$dir"
 }
 
-echo "kernels: building for the ${#releases[@]} kernels ${kernels//|/, } of $RELEASE (log: $LOG)"
+opening "kernels: building for the ${#releases[@]} kernels ${kernels//|/, } of $RELEASE (log: $LOG)"
 for release in "${releases[@]}"; do
 	# shellcheck disable=SC2254 # a pattern
 	case $release in ${1:-*}) ;; *) continue ;; esac
@@ -51,22 +51,20 @@ for release in "${releases[@]}"; do
 	if [ -z "$said" ] && [ -z "${known[$release]:-}" ]; then
 		result 0 "$release ($((SECONDS - start)) s)"
 	elif [ -n "$said" ] && [ -n "${known[$release]:-}" ]; then
-		echo "known   $release: ${known[$release]}"
+		omit "$release" "known: ${known[$release]}"
 	else
-		result 1 "$release: ${said:-builds, but is on the list of known failures}"
+		result 1 "$release" "${said:-builds, but is on the list of known failures}"
 	fi
 done
 for release in "${others[@]}"; do
-	rc=0
-	rm -f "$CACHE/fresh-$release.1.log"
-	"$TOP/scripts/fresh.sh" "$release" "scripts/kernels.sh ${1:+'$1'}" || rc=$?
-	[ "$rc" != "$SKIPPED" ] || { skipped=$((skipped + 1)); continue; }
-	log=$CACHE/fresh-$release.1.log
-	[ -e "$log" ] || { result 1 "the kernels of $release: no clean root to build in"; continue; }
-	cat "$log"
-	read -r p f s <<<"$(counts "$log")"
-	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + ${s:-0}))
+	rc=0 log=$CACHE/fresh-$release.1.log
+	rm -f "$log"
+	"$TOP/scripts/fresh.sh" "$release" "scripts/kernels.sh ${1:+'$1'}" >"$CACHE/kernels.fresh" 2>&1 ||
+		rc=$?
+	if [ "$rc" = "$SKIPPED" ] || [ ! -e "$log" ]; then
+		log=$CACHE/kernels.fresh
+	fi
+	adopt "$release" "$log" "$rc"
 done
 
 closing kernels
-[ "$failed" = 0 ] && [ $((passed + skipped)) != 0 ]

@@ -87,29 +87,20 @@ if [ -n "$checkers" ]; then
 	append+=(kasan_multi_shot)
 fi
 
-# Prints a line for each suite and one for all; fails unless all passed.
-count_results() {
-	python3 - "$name" "$build.json" <<'END'
-import collections, json, sys
+# Prints a line of the KTAP that kunit.py has read for each case, as "STATUS SUITE.CASE".
+cases() {
+	python3 - "$build.json" <<'END'
+import json, sys
 
-def count(group):
-    n = collections.Counter(case['status'] for case in group['test_cases'])
+def show(group, name):
+    for case in group['test_cases']:
+        status = {'PASS': 'ok', 'SKIP': 'skip'}.get(case['status'], 'not ok')
+        print(status, f"{name}.{case['name']}")
     for sub in group['sub_groups']:
-        n += count(sub)
-    return n
+        show(sub, f"{name}.{sub['name']}")
 
-def report(name, n):
-    skipped, passed = n.pop('SKIP', 0), n.pop('PASS', 0)
-    failed = sum(n.values())
-    if skipped:
-        print(f'{name}: {skipped} skipped')
-    print(f'{name}: {passed} passed, {failed} failed')
-    return passed and not failed
-
-group = json.load(open(sys.argv[2]))
-for suite in group['sub_groups']:
-    report('  ' + suite['name'], count(suite))
-sys.exit(not report(sys.argv[1], count(group)))
+for suite in json.load(open(sys.argv[1]))['sub_groups']:
+    show(suite, suite['name'])
 END
 }
 
@@ -168,7 +159,7 @@ flock -n 8 || { echo "$name: another run is at it; waiting" >&2; flock 8; }
 
 export CCACHE_BASEDIR=$home CCACHE_NOHASHDIR=1 CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache}
 rm -f "$build.json" "$build/test.log" "$log"
-echo "$name: building and running, log: $log"
+opening "$name: building and running, log: $log"
 "$TOP/scripts/graft.sh" "$source" "$graft"
 if [ -n "$only_build" ]; then
 	kunit build || { tail -n 20 "$log"; die "no kernel; see $log"; }
@@ -179,8 +170,12 @@ status=0
 if [ "$arch" = x86_64 ]; then run_x86_64; else run; fi || status=$?
 
 [ -s "$build.json" ] || { tail -n 20 "$log"; die "no tests ran; see $log"; }
-"$TOP/scripts/splat.sh" "$build/test.log" || { echo "$name: the kernel complained"; status=1; }
-grep -aE -A 2 'EXPECTATION FAILED|ASSERTION FAILED|\[(FAILED|CRASHED)\]' "$log" | head -n 60 || :
-[ "$arch$kcsan$suite" != x86_64 ] || report_coverage
-count_results || status=1
-exit "$status"
+complaint=$("$TOP/scripts/splat.sh" "$build/test.log") ||
+	result 1 "the kernel complained" "${complaint:-no log}"
+grep -aE -A 2 'EXPECTATION FAILED|ASSERTION FAILED|\[(FAILED|CRASHED)\]' "$log" | head -n 60 |
+	sed 's/^/# /' || :
+retell < <(cases)
+[ "$status" = 0 ] || [ "$failed" != 0 ] || result 1 "exit status $status" "$(tail -n 20 "$log")"
+[ "$passed" != 0 ] || result 1 "some case ran and passed"
+[ "$arch$kcsan$suite" != x86_64 ] || report_coverage | sed 's/^/# /'
+closing "$name"

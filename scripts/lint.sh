@@ -16,7 +16,7 @@ for version in "${versions[@]}"; do
 	clangs[$version]=$(clang_tree "$version") || exit
 done
 LOG=$CACHE/lint.log
-echo "lint: warnings of gcc, sparse, clang, checkpatch and kernel-doc; 2 minutes (log: $LOG)"
+opening "lint: warnings of gcc, sparse, clang, checkpatch and kernel-doc; 2 minutes (log: $LOG)"
 : >"$LOG"
 
 # silent NAME COMMAND...: passes if COMMAND succeeds and prints nothing of note.
@@ -25,12 +25,9 @@ silent() {
 	shift
 
 	if out=$("$@" 2>&1 </dev/null) && ! grep -q . <<<"$out"; then
-		echo "ok      $name"
-		passed=$((passed + 1))
+		result 0 "$name"
 	else
-		echo "not ok  $name"
-		sed 's/^/	/' <<<"$out"
-		failed=$((failed + 1))
+		result 1 "$name" "${out:-it failed and printed nothing}"
 	fi
 	printf '== %s\n%s\n' "$name" "$out" >>"$LOG"
 }
@@ -84,15 +81,19 @@ kernel_doc() {
 	(cd "$TOP" && sources '*.c' '*.h' | xargs perl "$source/scripts/kernel-doc" -none -Wall -Werror)
 }
 
-# The function in the README is the one that kunit/usage.c runs.
-readme_example() {
+# The functions in the README are those that kunit/usage.c runs.
+readme_examples() {
 	python3 - "$TOP" <<'END'
 import re, sys
 words = lambda text: ' '.join(text.split())
 readme = open(sys.argv[1] + '/README').read()
 usage = open(sys.argv[1] + '/kunit/usage.c').read()
-example = re.search(r'^   static int .*?^   }$', readme, re.M | re.S)
-sys.exit(not example or words(example[0]) not in words(usage))
+examples = re.findall(r'^   static int .*?^   }$', readme, re.M | re.S)
+for example in examples:
+    if words(example) not in words(usage):
+        print('not in kunit/usage.c:', example.splitlines()[0].strip())
+if len(examples) != 2:
+    print(len(examples), 'examples, not 2')
 END
 }
 
@@ -112,7 +113,6 @@ for version in "${versions[@]}"; do
 done
 silent "checkpatch --strict" checkpatch
 silent "kernel-doc -Wall" kernel_doc
-silent "README's example is what kunit/usage.c runs" readme_example
+silent "README's examples are what kunit/usage.c runs" readme_examples
 
 closing lint
-[ "$failed" = 0 ]
