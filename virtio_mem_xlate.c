@@ -15,8 +15,9 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/atomic.h>
-#include <linux/bitops.h>
+#include <linux/bits.h>
 #include <linux/bvec.h>
+#include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/gfp.h>
 #include <linux/irqflags.h>
@@ -44,6 +45,14 @@
 #include "virtio_mem_xlate_index.h"
 #include "virtio_mem_xlate_debug.h"
 
+/* A range of slots that an update has changed in place. */
+struct change {
+	u64 gpa;
+	u64 size;
+};
+
+#define NR_CHANGES	64
+
 /* The bitmap of a dirty log: bit n is page n. */
 struct virtio_mem_xlate_log {
 	unsigned long *bitmap;
@@ -62,16 +71,33 @@ struct virtio_mem_xlate {
 	struct srcu_struct views;
 	struct srcu_struct holds;
 	unsigned long __percpu *nr_holds;	/* their sum is the number of holds */
+#ifdef CONFIG_TINY_SRCU
+	unsigned long nr_held[2];	/* by index of @holds, with interrupts off */
+#endif
 	struct mutex logging, update, change;
 	refcount_t refs;
 	u32 id;
 	char *owner;		/* who registered it, for people */
 	struct work_struct free;
-	struct work_struct settle;	/* makes young slots direct */
-	struct work_struct call;	/* serves @calls */
-	spinlock_t calls_lock;
-	struct list_head calls;		/* callbacks in order, under @calls_lock */
-	/* One is the current log; @next_log % 2 is the other.  Under @logging. */
+	struct work_struct renew;	/* makes a table whose generations start anew */
+	/*
+	 * Slots are settled when the views of @settle_generation of table @settle_version are
+	 * gone.  Written under @change, as are the changes while somebody builds a table.
+	 */
+	struct work_struct settle;
+	struct rcu_head settle_rcu;
+	bool settling, dying;
+	u32 settle_generation;
+	u64 settle_version;
+	unsigned int nr_changes;	/* above NR_CHANGES: not all are in @changes */
+	struct change changes[NR_CHANGES];
+	/* One batch of callbacks waits for views, then for holds, then for a worker. */
+	raw_spinlock_t calls_lock;
+	struct list_head calls;		/* those behind the batch, in order, under @calls_lock */
+	struct list_head batch;		/* of its owner, who found @calling false */
+	bool calling;			/* under @calls_lock */
+	struct rcu_head call_rcu;
+	struct work_struct call;
 	struct virtio_mem_xlate_log logs[2];
 	unsigned int next_log;
 	/*
@@ -187,24 +213,51 @@ static void finish_update(struct virtio_mem_xlate *xlate, bool and_holds, unsign
 	trace_virtio_mem_xlate_update(xlate->id, nr_slots, wait_for_readers(xlate, and_holds));
 }
 
+static void calls_after_holds(struct rcu_head *rcu)
+{
+	struct virtio_mem_xlate *xlate = container_of(rcu, struct virtio_mem_xlate, call_rcu);
+
+	queue_work(callback_queue, &xlate->call);
+}
+
+static void calls_after_views(struct rcu_head *rcu)
+{
+	struct virtio_mem_xlate *xlate = container_of(rcu, struct virtio_mem_xlate, call_rcu);
+
+	call_srcu(&xlate->holds, rcu, calls_after_holds);
+}
+
+/* Makes the callbacks that wait a batch, if there are any and no batch is under way. */
+static void calls_start(struct virtio_mem_xlate *xlate, bool ended)
+{
+	unsigned long flags;
+	bool start;
+
+	raw_spin_lock_irqsave(&xlate->calls_lock, flags);
+	if (ended)
+		xlate->calling = false;
+	start = !xlate->calling && !list_empty(&xlate->calls);
+	if (start) {
+		xlate->calling = true;
+		list_splice_init(&xlate->calls, &xlate->batch);
+	}
+	raw_spin_unlock_irqrestore(&xlate->calls_lock, flags);
+	if (start)
+		call_srcu(&xlate->views, &xlate->call_rcu, calls_after_views);
+}
+
 static void call_work(struct work_struct *work)
 {
 	struct virtio_mem_xlate *xlate = container_of(work, struct virtio_mem_xlate, call);
 	struct virtio_mem_xlate_callback *callback, *next;
-	unsigned long flags;
-	LIST_HEAD(calls);
 
-	spin_lock_irqsave(&xlate->calls_lock, flags);
-	list_splice_init(&xlate->calls, &calls);
-	spin_unlock_irqrestore(&xlate->calls_lock, flags);
-	if (list_empty(&calls))
-		return;
-	wait_for_readers(xlate, true);
-	list_for_each_entry_safe(callback, next, &calls, list) {
+	list_for_each_entry_safe(callback, next, &xlate->batch, list) {
 		debug_called(&xlate->debug);
 		callback->func(callback);
 		cond_resched();
 	}
+	INIT_LIST_HEAD(&xlate->batch);
+	calls_start(xlate, true);
 }
 
 /**
@@ -231,12 +284,40 @@ void virtio_mem_xlate_call(struct virtio_mem_xlate *xlate,
 
 	callback->func = func;
 	debug_call(&xlate->debug);
-	spin_lock_irqsave(&xlate->calls_lock, flags);
+	raw_spin_lock_irqsave(&xlate->calls_lock, flags);
 	list_add_tail(&callback->list, &xlate->calls);
-	spin_unlock_irqrestore(&xlate->calls_lock, flags);
-	queue_work(callback_queue, &xlate->call);
+	raw_spin_unlock_irqrestore(&xlate->calls_lock, flags);
+	calls_start(xlate, false);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_call);
+
+struct last_call {
+	struct virtio_mem_xlate_callback callback;
+	struct completion called;
+};
+
+static void complete_last_call(struct virtio_mem_xlate_callback *callback)
+{
+	complete(&container_of(callback, struct last_call, callback)->called);
+}
+
+/* Returns when all callbacks that are queued now have run. */
+static void wait_for_calls(struct virtio_mem_xlate *xlate)
+{
+	struct last_call last;
+	unsigned long flags;
+	bool calling;
+
+	raw_spin_lock_irqsave(&xlate->calls_lock, flags);
+	calling = xlate->calling;
+	raw_spin_unlock_irqrestore(&xlate->calls_lock, flags);
+	if (calling) {
+		init_completion(&last.called);
+		virtio_mem_xlate_call(xlate, &last.callback, complete_last_call);
+		wait_for_completion(&last.called);
+	}
+	flush_work(&xlate->call);
+}
 
 /**
  * virtio_mem_xlate_synchronize() - wait until old views are gone
@@ -259,12 +340,18 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_synchronize);
 
 static void context_free(struct virtio_mem_xlate *xlate)
 {
-	flush_work(&xlate->call);
+	wait_for_calls(xlate);
+	mutex_lock(&xlate->change);
+	xlate->dying = true;
+	mutex_unlock(&xlate->change);
+	srcu_barrier(&xlate->views);
 	cancel_work_sync(&xlate->settle);
+	cancel_work_sync(&xlate->renew);
 	/* Before the id, and so the name of the folder, can be another's. */
 	debug_remove(&xlate->debug);
 	xa_erase(&contexts, xlate->id);
-	srcu_barrier(&xlate->views);
+	srcu_barrier(&xlate->views);	/* the tables that renew_work() has replaced */
+	srcu_barrier(&xlate->holds);
 	cleanup_srcu_struct(&xlate->holds);
 	cleanup_srcu_struct(&xlate->views);
 	lockdep_unregister_key(&xlate->views_key);
@@ -285,10 +372,7 @@ static void context_free_work(struct work_struct *work)
 /* Numbers that are apart by more than a table has generations. */
 static atomic64_t versions;
 
-/*
- * A table with room for the live slots of a table of @nr_base, in front of @slots.  They are
- * filled in by table_complete(), under a mutex under which nothing is allocated.
- */
+/* A table with room for @nr_base other slots in front of @slots, for table_complete(). */
 static struct virtio_mem_xlate_table *table_create(unsigned int nr_base,
 						   const struct virtio_mem_xlate_slot *slots,
 						   unsigned int nr_slots)
@@ -312,12 +396,16 @@ static struct virtio_mem_xlate_table *table_create(unsigned int nr_base,
 	return table;
 }
 
-/* Completes a table_create() of @nr_slots with the live slots of @base, if any. */
+/*
+ * Completes a table_create() of @nr_slots with the slots of @base, if any, that were live at
+ * @generation.
+ */
 static int table_complete(struct virtio_mem_xlate_table *table,
-			  const struct virtio_mem_xlate_table *base, unsigned int nr_slots)
+			  const struct virtio_mem_xlate_table *base, u32 generation,
+			  unsigned int nr_slots)
 {
 	if (base)
-		table_merge(table, base, nr_slots);
+		table_merge(table, base, generation, nr_slots);
 	table->version = atomic64_add_return(GENERATIONS, &versions);
 	return table_seal(table);
 }
@@ -331,6 +419,7 @@ static void teach_reclaim(struct mutex *change)
 }
 
 static void settle_work(struct work_struct *work);
+static void renew_work(struct work_struct *work);
 
 /**
  * virtio_mem_xlate_register() - make a context from a table of memslots
@@ -359,7 +448,7 @@ virtio_mem_xlate_register(const struct virtio_mem_xlate_slot *slots, unsigned in
 	table = table_create(0, slots, nr_slots);
 	if (IS_ERR(table))
 		return ERR_CAST(table);
-	err = table_complete(table, NULL, nr_slots);
+	err = table_complete(table, NULL, 0, nr_slots);
 	if (err)
 		goto err_table;
 	err = -ENOMEM;
@@ -384,10 +473,12 @@ virtio_mem_xlate_register(const struct virtio_mem_xlate_slot *slots, unsigned in
 	mutex_init(&xlate->update);
 	mutex_init(&xlate->change);
 	teach_reclaim(&xlate->change);
-	spin_lock_init(&xlate->calls_lock);
+	raw_spin_lock_init(&xlate->calls_lock);
 	INIT_LIST_HEAD(&xlate->calls);
+	INIT_LIST_HEAD(&xlate->batch);
 	refcount_set(&xlate->refs, 1);
 	INIT_WORK(&xlate->free, context_free_work);
+	INIT_WORK(&xlate->renew, renew_work);
 	INIT_WORK(&xlate->settle, settle_work);
 	INIT_WORK(&xlate->call, call_work);
 	RCU_INIT_POINTER(xlate->table, table);
@@ -421,6 +512,39 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_register);
  * Updates
  */
 
+/* An update has changed the slots of [@gpa, @gpa + @size) of the current table in place. */
+static void note_change(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
+{
+	if (xlate->nr_changes < NR_CHANGES)
+		xlate->changes[xlate->nr_changes] = (struct change){ gpa, size };
+	if (xlate->nr_changes <= NR_CHANGES)
+		xlate->nr_changes++;
+	if (current_table(xlate)->generation > FLIPS / 2)
+		queue_work(workqueue, &xlate->renew);
+}
+
+/* Brings the changes since publish() began into @new: those noted, or the state of all slots. */
+static void carry_changes(struct virtio_mem_xlate *xlate, struct virtio_mem_xlate_table *new, bool keep)
+{
+	const struct virtio_mem_xlate_table *base = current_table(xlate);
+	const struct change all = { base->slots[0].gpa, U64_MAX - base->slots[0].gpa };
+	unsigned int nr = xlate->nr_changes, i;
+	const struct xlate_slot *slot;
+
+	if (nr > NR_CHANGES)
+		nr = 1;
+	for (i = 0; i < nr; i++) {
+		const struct change *change = xlate->nr_changes > NR_CHANGES ? &all : &xlate->changes[i];
+
+		slot = table_search(base, SEARCH_ALL, change->gpa);
+		for (; slot < base->slots + base->nr_slots &&
+		     slot->gpa - change->gpa < change->size; slot++) {
+			step(slot - base->slots);
+			table_carry(new, slot, keep);
+		}
+	}
+}
+
 /*
  * Publishes a table of @slots, and if @keep of the live slots of the current table.  @old gets
  * the table that was current before, which views may still see.
@@ -431,30 +555,32 @@ static int publish(struct virtio_mem_xlate *xlate, bool keep,
 {
 	struct virtio_mem_xlate_table *new, *base;
 	unsigned int nr_base;
+	u32 generation;
 	int err;
 
 	guard(mutex)(&xlate->update);
 	scoped_guard(mutex, &xlate->change) {
 		base = current_table(xlate);
 		nr_base = keep ? base->nr_live : 0;
+		generation = base->generation;
+		xlate->nr_changes = 0;
 	}
 	if (base == &no_slots)
 		return -ENODEV;
 	new = table_create(nr_base, slots, nr_slots);
 	if (IS_ERR(new))
 		return PTR_ERR(new);
-	/* Meanwhile @base may have lost slots in place; only @update lets it gain any. */
-	scoped_guard(mutex, &xlate->change) {
-		err = table_complete(new, keep ? base : NULL, nr_slots);
-		if (!err) {
-			new->log = base->log;
-			/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */
-			rcu_assign_pointer(xlate->table, new);
-		}
-	}
+	/* The slow part is not under @change; other updates may change @base in place meanwhile. */
+	err = table_complete(new, keep ? base : NULL, generation, nr_slots);
 	if (err) {
 		table_free(new);
 		return err;
+	}
+	scoped_guard(mutex, &xlate->change) {
+		carry_changes(xlate, new, keep);
+		new->log = base->log;
+		/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */
+		rcu_assign_pointer(xlate->table, new);
 	}
 	*old = base;
 	return 0;
@@ -543,6 +669,19 @@ int virtio_mem_xlate_add(struct virtio_mem_xlate *xlate,
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_add);
 
+/* Removes the slots of a range in place; @nr_slots gets the number of slots that are left. */
+static int remove_slots(struct virtio_mem_xlate *xlate, u64 gpa, u64 size, unsigned int *nr_slots)
+{
+	int err;
+
+	guard(mutex)(&xlate->change);
+	err = table_remove(current_table(xlate), gpa, size);
+	if (!err)
+		note_change(xlate, gpa, size);
+	*nr_slots = current_table(xlate)->nr_live;
+	return err;
+}
+
 /**
  * virtio_mem_xlate_remove_nowait() - remove the slots of a range, and do not wait
  * @xlate: the context
@@ -559,8 +698,9 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_add);
  */
 int virtio_mem_xlate_remove_nowait(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
 {
-	guard(mutex)(&xlate->change);
-	return table_remove(current_table(xlate), gpa, size);
+	unsigned int nr_slots;
+
+	return remove_slots(xlate, gpa, size, &nr_slots);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove_nowait);
 
@@ -586,12 +726,8 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove_nowait);
 int virtio_mem_xlate_remove(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
 {
 	unsigned int nr_slots;
-	int err;
+	int err = remove_slots(xlate, gpa, size, &nr_slots);
 
-	scoped_guard(mutex, &xlate->change) {
-		err = table_remove(current_table(xlate), gpa, size);
-		nr_slots = current_table(xlate)->nr_live;
-	}
 	if (err)
 		return err;
 	finish_update(xlate, true, nr_slots);
@@ -617,10 +753,29 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_remove);
  */
 int virtio_mem_xlate_set_absent(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
 {
+	int err;
+
 	guard(mutex)(&xlate->change);
-	return table_set_absent(current_table(xlate), gpa, size);
+	err = table_set_absent(current_table(xlate), gpa, size);
+	if (!err)
+		note_change(xlate, gpa, size);
+	return err;
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_set_absent);
+
+static void settle_rcu(struct rcu_head *rcu)
+{
+	queue_work(workqueue, &container_of(rcu, struct virtio_mem_xlate, settle_rcu)->settle);
+}
+
+/* Makes the slots that are young now direct when the views of now are gone. */
+static void settle_later(struct virtio_mem_xlate *xlate)
+{
+	xlate->settling = true;
+	xlate->settle_version = current_table(xlate)->version;
+	xlate->settle_generation = current_table(xlate)->generation;
+	call_srcu(&xlate->views, &xlate->settle_rcu, settle_rcu);
+}
 
 /**
  * virtio_mem_xlate_set_present() - give an absent slot memory
@@ -654,38 +809,55 @@ int virtio_mem_xlate_set_present(struct virtio_mem_xlate *xlate, u64 gpa, u64 si
 		return -ENOENT;
 	err = slot_validate(&slot) ?:
 	      table_set_present(current_table(xlate), gpa, size, kva, access);
-	if (!err)
-		queue_work(workqueue, &xlate->settle);
-	return err;
+	if (err)
+		return err;
+	note_change(xlate, gpa, size);
+	if (!xlate->settling)
+		settle_later(xlate);
+	return 0;
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_set_present);
 
-/* Waits until the views of before are gone, and makes the slots that are young now direct. */
+/* A few slots at a time, as memory reclaim may wait for @change. */
 static void settle_work(struct work_struct *work)
 {
 	struct virtio_mem_xlate *xlate = container_of(work, struct virtio_mem_xlate, settle);
+	unsigned int first = U32_MAX, last = 0, end;
 	struct virtio_mem_xlate_table *table;
-	u32 generation;
-	u64 version;
-	bool young;
+	bool begun = false, more;
 
-	mutex_lock(&xlate->change);
-	version = current_table(xlate)->version;
-	generation = current_table(xlate)->generation;
-	mutex_unlock(&xlate->change);
-	synchronize_srcu(&xlate->views);
-	mutex_lock(&xlate->change);
-	table = current_table(xlate);
-	young = table->young_first <= table->young_last;
-	/* Another table has slots that are younger than these views. */
-	if (young && table->version == version)
-		young = table_settle(table, generation);
-	mutex_unlock(&xlate->change);
-	/* A new table starts with generation 0.  Without memory, the next set_present() tries again. */
-	if (generation > FLIPS / 2)
-		update(xlate, true, NULL, 0);
-	if (young)
-		queue_work(workqueue, &xlate->settle);
+	do {
+		mutex_lock(&xlate->change);
+		table = current_table(xlate);
+		/* The slots of another table are younger than the views that are gone. */
+		more = table->version == xlate->settle_version;
+		if (more && !begun) {
+			swap(table->young_first, first);
+			swap(table->young_last, last);
+			begun = true;
+		}
+		more = more && first <= last;
+		if (more) {
+			end = min(last, first + NR_STEPS);
+			table_settle(table, xlate->settle_generation, first, end);
+			first = end + 1;
+		} else if (table->young_first <= table->young_last && !xlate->dying) {
+			settle_later(xlate);
+		} else {
+			xlate->settling = false;
+		}
+		mutex_unlock(&xlate->change);
+	} while (more);
+}
+
+/* Without memory, the next in-place update tries again. */
+static void renew_work(struct work_struct *work)
+{
+	struct virtio_mem_xlate *xlate = container_of(work, struct virtio_mem_xlate, renew);
+	struct virtio_mem_xlate_table *old;
+
+	if (!publish(xlate, true, NULL, 0, &old))
+		call_srcu(&xlate->views, &old->rcu, table_free_rcu);
 }
 
 /**
@@ -711,7 +883,7 @@ void virtio_mem_xlate_unregister(struct virtio_mem_xlate *xlate)
 		}
 	}
 	finish_update(xlate, true, 0);
-	flush_work(&xlate->call);
+	wait_for_calls(xlate);
 	table_free(old);
 	virtio_mem_xlate_put(xlate);
 }
@@ -800,53 +972,58 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_read_unlock);
 #ifdef CONFIG_DEBUG_FS
 static unsigned long holds_count(struct virtio_mem_xlate *xlate)
 {
-	unsigned long n = 0;
+	long n = 0;
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		n += *per_cpu_ptr(xlate->nr_holds, cpu);
-	return n;
+		n += READ_ONCE(*per_cpu_ptr(xlate->nr_holds, cpu));
+	/* A hold and its release on another processor may have been seen by half. */
+	return max(n, 0L);
 }
 #endif
 
 /*
  * srcu_down_read() and srcu_up_read(), which 6.1 lacks, without their checks of the context: a
- * hold is released in interrupts, too.  The counters of Tiny SRCU are not safe against
- * interrupts, and its unlock wakes nobody in one.
+ * hold is released in interrupts, too.  The counters of Tiny SRCU are short and not safe against
+ * interrupts, and its unlock wakes nobody in one; so it counts the first and the last hold only.
  */
 #ifdef CONFIG_TINY_SRCU
-static int holds_lock(struct srcu_struct *holds)
+static int holds_lock(struct virtio_mem_xlate *xlate)
 {
 	unsigned long flags;
 	int idx;
 
 	local_irq_save(flags);
-	idx = __srcu_read_lock(holds);
+	idx = __srcu_read_lock(&xlate->holds);
+	if (xlate->nr_held[idx]++)
+		__srcu_read_unlock(&xlate->holds, idx);
 	local_irq_restore(flags);
 	return idx;
 }
 
-static void holds_unlock(struct srcu_struct *holds, int idx)
+static void holds_unlock(struct virtio_mem_xlate *xlate, int idx)
 {
 	unsigned long flags;
 
 	local_irq_save(flags);
-	__srcu_read_unlock(holds, idx);
-	if (READ_ONCE(holds->srcu_gp_waiting))
-		swake_up_one(&holds->srcu_wq);
+	if (!--xlate->nr_held[idx]) {
+		__srcu_read_unlock(&xlate->holds, idx);
+		if (READ_ONCE(xlate->holds.srcu_gp_waiting))
+			swake_up_one(&xlate->holds.srcu_wq);
+	}
 	local_irq_restore(flags);
 }
 #else
-static int holds_lock(struct srcu_struct *holds)
-	__acquires(holds)
+static int holds_lock(struct virtio_mem_xlate *xlate)
+	__acquires(&xlate->holds)
 {
-	return __srcu_read_lock(holds);
+	return __srcu_read_lock(&xlate->holds);
 }
 
-static void holds_unlock(struct srcu_struct *holds, int idx)
-	__releases(holds)
+static void holds_unlock(struct virtio_mem_xlate *xlate, int idx)
+	__releases(&xlate->holds)
 {
-	__srcu_read_unlock(holds, idx);
+	__srcu_read_unlock(&xlate->holds, idx);
 }
 #endif
 
@@ -856,9 +1033,9 @@ static void holds_unlock(struct srcu_struct *holds, int idx)
  * @hold: part of the caller's request
  *
  * All memory that @view can reach stays until virtio_mem_xlate_release().  For I/O in flight.
- * Cannot fail, allocates nothing, and any number may be held (on a kernel with Tiny SRCU, for one
- * processor, 32767).  virtio_mem_xlate_replace(), _remove() and _unregister() wait for it, unless
- * it is taken after they have begun to wait for holds; virtio_mem_xlate_add() does not.
+ * Cannot fail, allocates nothing, and any number may be held.  virtio_mem_xlate_replace(), _remove()
+ * and _unregister() wait for it, unless it is taken after they have begun to wait for holds;
+ * virtio_mem_xlate_add() does not.
  *
  * A hold keeps memory, not the context: keep a reference for that.  The cost is that of a view.
  *
@@ -869,7 +1046,7 @@ void virtio_mem_xlate_hold(const struct virtio_mem_xlate_view *view,
 	__acquires(&view->xlate->holds)
 {
 	hold->xlate = view->xlate;
-	hold->srcu_idx = holds_lock(&view->xlate->holds);
+	hold->srcu_idx = holds_lock(view->xlate);
 	this_cpu_inc(*view->xlate->nr_holds);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_hold);
@@ -884,7 +1061,7 @@ void virtio_mem_xlate_release(struct virtio_mem_xlate_hold *hold)
 	__releases(&hold->xlate->holds)
 {
 	this_cpu_dec(*hold->xlate->nr_holds);
-	holds_unlock(&hold->xlate->holds, hold->srcu_idx);
+	holds_unlock(hold->xlate, hold->srcu_idx);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_release);
 
@@ -1079,14 +1256,19 @@ int virtio_mem_xlate_kvec(const struct virtio_mem_xlate_view *view,
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_kvec);
 
-/* The struct page behind @kva, or NULL: the memory of a device has none. */
+/*
+ * The struct page behind @kva, or NULL: the memory of a device has none.  On a kernel with SPARSEMEM
+ * that has no VMEMMAP, vmalloc_to_page() itself would read what a device does not have.
+ */
 static struct page *page_of(const void *kva)
 {
-	struct page *page;
+	struct page *page = NULL;
 
 	if (virt_addr_valid(kva))
 		return virt_to_page(kva);
-	page = is_vmalloc_addr(kva) ? vmalloc_to_page(kva) : NULL;
+	if (is_vmalloc_addr(kva) &&
+	    (!IS_ENABLED(CONFIG_SPARSEMEM) || IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP)))
+		page = vmalloc_to_page(kva);
 	return page && pfn_valid(page_to_pfn(page)) ? page : NULL;
 }
 
@@ -1100,31 +1282,29 @@ static bool bvec_touches(const struct bio_vec *bvec, const struct page *page, si
 	       page_to_pfn(bvec->bv_page) + nr_pages == page_to_pfn(page);
 }
 
-/* Appends @piece to the @n entries of @bvec, which has room for @nr; it shrinks to its rest. */
-static int bvec_append(struct bio_vec *bvec, unsigned int *n, unsigned int nr,
-		       struct virtio_device_range *piece)
+/* Appends the bytes from @kva on to the @n entries of @bvec, which has room for @nr; @len shrinks. */
+static int bvec_append(struct bio_vec *bvec, unsigned int *n, unsigned int nr, const void *kva, u64 *len)
 {
-	while (piece->len) {
-		size_t offset = offset_in_page(piece->kva);
-		size_t len = min(piece->len, PAGE_SIZE - offset);
-		struct page *page = page_of(piece->kva);
+	while (*len) {
+		size_t offset = offset_in_page(kva), part = min_t(u64, *len, PAGE_SIZE - offset);
+		struct page *page = page_of(kva);
 
 		if (!page)
 			return -EOPNOTSUPP;
 		if (*n && bvec_touches(&bvec[*n - 1], page, offset) &&
-		    bvec[*n - 1].bv_len <= UINT_MAX - len) {
-			bvec[*n - 1].bv_len += len;
+		    bvec[*n - 1].bv_len <= UINT_MAX - part) {
+			bvec[*n - 1].bv_len += part;
 		} else {
 			if (*n == nr)
 				return -ENOBUFS;
 			bvec[(*n)++] = (struct bio_vec){
 				.bv_page = page,
-				.bv_len = len,
+				.bv_len = part,
 				.bv_offset = offset,
 			};
 		}
-		piece->kva += len;
-		piece->len -= len;
+		kva += part;
+		*len -= part;
 	}
 	return 0;
 }
@@ -1150,24 +1330,28 @@ int virtio_mem_xlate_bvec(const struct virtio_mem_xlate_view *view,
 			  struct virtio_driver_range driver, unsigned int access,
 			  struct bio_vec *bvec, unsigned int nr_bvec)
 {
-	struct virtio_device_range piece = {};
+	u64 start = driver.start, rest = driver.len, len, part;
 	const struct xlate_slot *slot;
 	unsigned int n = 0;
-	int ret;
+	void *kva;
+	int err;
 
-	ret = range_validate(driver, access);
-	if (ret)
-		return lookup_failed(view, driver, access, ret);
-	slot = table_slot(view->table, driver.start);
-	while ((ret = table_next(view, &slot, &driver, access, &piece)) > 0) {
-		ret = bvec_append(bvec, &n, nr_bvec, &piece);
-		if (ret) {
-			driver.start -= piece.len;
-			driver.len += piece.len;
+	err = range_validate(driver, access);
+	if (err)
+		return lookup_failed(view, driver, access, err);
+	for (slot = table_slot(view->table, start); rest && !err; slot++) {
+		err = slot_byte(slot, view->generation, start, access, &kva, &len);
+		if (err)
 			break;
-		}
+		len = min(len, rest);
+		part = len;
+		err = bvec_append(bvec, &n, nr_bvec, kva, &len);
+		start += part - len;
+		rest -= part - len;
 	}
-	return likely(!ret) ? n : lookup_failed(view, driver, access, ret);
+	if (likely(!err))
+		return n;
+	return lookup_failed(view, (struct virtio_driver_range){ start, rest }, access, err);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_bvec);
 
@@ -1212,7 +1396,8 @@ static void copy_piece(void *dst, const void *src, size_t len)
  * @src: the range, as the driver published it; may cross slots
  *
  * Checks the whole range before a byte moves: a lookup, and a step for each slot that it
- * crosses.  Check a length that the guest chose before.  A @src of 2 bytes, of 4, or on a 64-bit
+ * crosses.  (If virtio_mem_xlate_set_present() gives a slot other memory at that moment, a view of
+ * before may get -EAGAIN with a part moved.)  Check a length that the guest chose before.  A @src of 2 bytes, of 4, or on a 64-bit
  * host of 8, in one piece and aligned like @dst, is read by one load, and so never half old, half
  * new.
  *
@@ -1236,9 +1421,9 @@ int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *d
 	err = check_copy(view, slot, src, VIRTIO_MEM_XLATE_READ);
 	if (err)
 		return lookup_failed(view, src, VIRTIO_MEM_XLATE_READ, err);
-	for (; table_next(view, &slot, &src, VIRTIO_MEM_XLATE_READ, &piece) > 0; dst += piece.len)
+	for (; (err = table_next(view, &slot, &src, VIRTIO_MEM_XLATE_READ, &piece)) > 0; dst += piece.len)
 		copy_piece(dst, piece.kva, piece.len);
-	return 0;
+	return likely(!err) ? 0 : lookup_failed(view, src, VIRTIO_MEM_XLATE_READ, err);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_from);
 
@@ -1249,7 +1434,8 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_from);
  * @src: where from; as long as @dst
  *
  * Checks the whole range before a byte moves: a lookup, and a step for each slot that it
- * crosses.  Check a length that the guest chose before.  A @dst of 2 bytes, of 4, or on a 64-bit
+ * crosses.  (If virtio_mem_xlate_set_present() gives a slot other memory at that moment, a view of
+ * before may get -EAGAIN with a part moved.)  Check a length that the guest chose before.  A @dst of 2 bytes, of 4, or on a 64-bit
  * host of 8, in one piece and aligned like @src, is written by one store.  Marks the pages in the
  * dirty log, as virtio_mem_xlate_dirty() does.
  *
@@ -1275,10 +1461,10 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 	err = check_copy(view, slot, dst, VIRTIO_MEM_XLATE_WRITE);
 	if (err)
 		return lookup_failed(view, dst, VIRTIO_MEM_XLATE_WRITE, err);
-	for (; table_next(view, &slot, &dst, VIRTIO_MEM_XLATE_WRITE, &piece) > 0; src += piece.len)
+	for (; (err = table_next(view, &slot, &dst, VIRTIO_MEM_XLATE_WRITE, &piece)) > 0; src += piece.len)
 		copy_piece(piece.kva, src, piece.len);
 	virtio_mem_xlate_dirty(view, whole);
-	return 0;
+	return likely(!err) ? 0 : lookup_failed(view, dst, VIRTIO_MEM_XLATE_WRITE, err);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_to);
 
@@ -1302,7 +1488,7 @@ static void set_log(struct virtio_mem_xlate *xlate, struct virtio_mem_xlate_log 
 /**
  * virtio_mem_xlate_log_start() - start to log the pages that the device writes
  * @xlate: the context
- * @bitmap: as set_bit_le() and test_bit_le() take it; bit n is the page of
+ * @bitmap: of longs, as set_bit_le() and test_bit_le() take it; bit n is the page of
  *	2^VIRTIO_MEM_XLATE_LOG_SHIFT guest bytes with that number
  * @nr_bits: its number of bits; pages beyond are not marked, and debugfs has their number
  *
@@ -1350,7 +1536,17 @@ void virtio_mem_xlate_log_stop(struct virtio_mem_xlate *xlate)
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_log_stop);
 
-/* virtio_mem_xlate_dirty() with a log. */
+/* The bits that set_bit_le() sets for bits @first to @last of a long. */
+static unsigned long le_bits(unsigned int first, unsigned int last)
+{
+	unsigned long bits = GENMASK(last, first);
+
+	if (sizeof(long) == sizeof(u64))
+		return (__force unsigned long)cpu_to_le64(bits);
+	return (__force unsigned long)cpu_to_le32(bits);
+}
+
+/* virtio_mem_xlate_dirty() with a log: an atomic operation for each long that lacks a bit. */
 void virtio_mem_xlate_dirty_cold(const struct virtio_mem_xlate_view *view,
 				 struct virtio_driver_range range)
 {
@@ -1373,9 +1569,15 @@ void virtio_mem_xlate_dirty_cold(const struct virtio_mem_xlate_view *view,
 	 * a migration clears the bit before it copies the page.
 	 */
 	smp_mb();
-	for (; page <= last; page++)
-		if (!test_bit_le(page, log->bitmap))
-			set_bit_le(page, log->bitmap);
+	while (page <= last) {
+		unsigned long *word = log->bitmap + (size_t)(page / BITS_PER_LONG);
+		u64 in_word = min(last, page | (BITS_PER_LONG - 1));
+		unsigned long bits = le_bits(page % BITS_PER_LONG, in_word % BITS_PER_LONG);
+
+		if (bits & ~READ_ONCE(*word))
+			atomic_long_or(bits, (atomic_long_t *)word);
+		page = in_word + 1;
+	}
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_dirty_cold);
 

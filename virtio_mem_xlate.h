@@ -521,7 +521,9 @@ struct virtio_mem_xlate_cursor {
  * @device: the result; the empty range on failure
  *
  * Answers as virtio_mem_xlate_range() does, always: a cursor hits only in a view that sees the
- * same state of the same table as the view that set it.  A hit takes less time than a lookup,
+ * same state of the same table as the view that set it.  (Where virtio_mem_xlate_set_present() has
+ * given a slot other memory under the view, the answer may still be the memory of before, which
+ * the view keeps.)  A hit takes less time than a lookup,
  * above all less latency (bench/README has figures); a miss takes more, as it searches for the
  * slot.
  *

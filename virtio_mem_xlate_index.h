@@ -86,7 +86,10 @@ static struct xlate_slot slot_from(const struct virtio_mem_xlate_slot *slot)
 	};
 }
 
-/* @slot for a new table: its views are all younger than any memory that the slot has had. */
+/*
+ * @slot for a new table, whose views are all younger than any memory that the slot has had.  If an
+ * update changes the slot meanwhile, table_carry() brings its state.
+ */
 static struct xlate_slot slot_settled(const struct xlate_slot *slot)
 {
 	unsigned int access = slot_access(slot);
@@ -94,7 +97,7 @@ static struct xlate_slot slot_settled(const struct xlate_slot *slot)
 	return (struct xlate_slot){
 		.gpa = slot->gpa,
 		.size = slot->size,
-		.kva = access ? slot->kva : NULL,
+		.kva = access ? READ_ONCE(slot->kva) : NULL,
 		.state = access,
 		.until = SLOT_LIVE,
 	};
@@ -192,12 +195,12 @@ static int slots_fill(struct xlate_slot *slots, const struct virtio_mem_xlate_sl
 }
 
 /*
- * Merges the live slots of @base into @table, whose last @nr_new slots are filled and by gpa.
- * The merge runs from the start, so that it never overwrites a new slot that is not read yet.
- * @base may have lost slots since @table was prepared; the gap closes.
+ * Merges the slots of @base that were live at @generation into @table, whose last slots are filled
+ * and by gpa.  The merge runs from the start, so that it never overwrites a new slot that is not
+ * read yet.
  */
 static void table_merge(struct virtio_mem_xlate_table *table,
-			const struct virtio_mem_xlate_table *base, unsigned int nr_new)
+			const struct virtio_mem_xlate_table *base, u32 generation, unsigned int nr_new)
 {
 	const struct xlate_slot *end = table->slots + table->nr_slots, *new = end - nr_new;
 	struct xlate_slot *to = table->slots;
@@ -205,7 +208,7 @@ static void table_merge(struct virtio_mem_xlate_table *table,
 
 	for (i = 0; i < base->nr_slots; i++) {
 		step(i);
-		if (!slot_is_live(&base->slots[i]))
+		if (!slot_was_live(&base->slots[i], generation))
 			continue;
 		for (; new < end && new->gpa < base->slots[i].gpa; new++) {
 			*to++ = *new;
@@ -213,12 +216,6 @@ static void table_merge(struct virtio_mem_xlate_table *table,
 		}
 		*to++ = slot_settled(&base->slots[i]);
 	}
-	for (; to < new && new < end; new++) {
-		*to++ = *new;
-		step(to - table->slots);
-	}
-	table->nr_slots = new < end ? table->nr_slots : to - table->slots;
-	table->nr_live = table->nr_slots;
 }
 
 /* @slots are valid and by gpa: 0, or -EEXIST if two of them share a byte. */
@@ -554,6 +551,30 @@ static int table_seal(struct virtio_mem_xlate_table *table)
 	slots_end(table->slots, table->nr_slots);
 	build_index(table);
 	return 0;
+}
+
+/*
+ * Brings the state of @from, a slot of the current table that an update changed in place, into the
+ * same slot of @table, which nobody sees yet.  Where it was removed, so is the slot of @table if
+ * @keep: it is there as one of the current table.
+ */
+static void table_carry(struct virtio_mem_xlate_table *table, const struct xlate_slot *from, bool keep)
+{
+	struct xlate_slot *slot = table_find(table, from->gpa, from->size);
+
+	if (!slot || (!keep && !slot_is_live(from)))
+		return;
+	if (slot_is_direct(slot))
+		index_search(table, slot);
+	if (slot_is_live(from)) {
+		*slot = slot_settled(from);
+		if (slot_is_direct(slot))
+			index_slot(table, slot, direct_entry(slot));
+	} else {
+		slot->state = 0;
+		slot->until = 0;
+		table->nr_live--;
+	}
 }
 
 #endif /* _VIRTIO_MEM_XLATE_INDEX_H */

@@ -292,7 +292,7 @@ static void *slot_kva(void *memory, size_t offset, size_t size)
 static bool slot_seen(const struct xlate_slot *slot, u32 generation, void **kva,
 		     unsigned int *allowed)
 {
-	u32 state, until;
+	u32 state, until, young;
 
 	do {
 		/* Each pairs with the smp_wmb() in table_set_present(). */
@@ -301,13 +301,11 @@ static bool slot_seen(const struct xlate_slot *slot, u32 generation, void **kva,
 		until = smp_load_acquire(&slot->until);
 	} while (state != READ_ONCE(slot->state));
 
-	*allowed = 0;
-	if (generation >= until)
-		return state & SLOT_ABSENT;
-	*allowed = state & VIRTIO_MEM_XLATE_RW;
-	if (!*allowed && generation >= state >> SINCE_SHIFT)
-		*allowed = state >> YOUNG_SHIFT & VIRTIO_MEM_XLATE_RW;
-	return true;
+	/* Masks, since a lookup under speculation must not see memory that its view does not. */
+	young = ~array_index_mask_nospec(generation, state >> SINCE_SHIFT);
+	*allowed = (state | (state >> YOUNG_SHIFT & young)) & VIRTIO_MEM_XLATE_RW &
+		   array_index_mask_nospec(generation, until);
+	return generation < until || state & SLOT_ABSENT;
 }
 
 /*
@@ -450,6 +448,15 @@ static bool slot_is_live(const struct xlate_slot *slot)
 	return slot->until == SLOT_LIVE || slot->state & SLOT_ABSENT;
 }
 
+/*
+ * Did views of @generation see @slot live?  A builder asks that of a table that other updates change
+ * in place meanwhile.
+ */
+static bool slot_was_live(const struct xlate_slot *slot, u32 generation)
+{
+	return READ_ONCE(slot->until) > generation || READ_ONCE(slot->state) & SLOT_ABSENT;
+}
+
 static bool slot_is_young(const struct xlate_slot *slot)
 {
 	return slot->until == SLOT_LIVE && slot->state >> YOUNG_SHIFT & VIRTIO_MEM_XLATE_RW;
@@ -458,9 +465,11 @@ static bool slot_is_young(const struct xlate_slot *slot)
 /* What views taken now may do with a live slot; 0 if it is absent. */
 static unsigned int slot_access(const struct xlate_slot *slot)
 {
-	if (slot->until != SLOT_LIVE)
+	u32 state = READ_ONCE(slot->state);
+
+	if (READ_ONCE(slot->until) != SLOT_LIVE)
 		return 0;
-	return (slot->state | slot->state >> YOUNG_SHIFT) & VIRTIO_MEM_XLATE_RW;
+	return (state | state >> YOUNG_SHIFT) & VIRTIO_MEM_XLATE_RW;
 }
 
 /*
@@ -561,14 +570,19 @@ static int table_remove(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
 	    slot_last(last) != high || !slot_is_live(last))
 		return -ENOENT;
 	for (slot = first; slot <= last; slot++) {
-		step(slot - first);
+		step(8 * (slot - first));	/* some entries each */
 		if (!slot_is_live(slot))
 			continue;
 		if (slot->until == SLOT_LIVE) {
 			index_search(table, slot);
 			WRITE_ONCE(slot->until, table->generation + 1);
 		} else {
-			WRITE_ONCE(slot->state, slot->state & ~SLOT_ABSENT);
+			/* No step lets a view see memory, and views of before go on with -EAGAIN. */
+			WRITE_ONCE(slot->state, SLOT_ABSENT);
+			smp_wmb();
+			WRITE_ONCE(slot->until, table->generation + 1);
+			smp_wmb();
+			WRITE_ONCE(slot->state, 0);
 		}
 		table->nr_live--;
 	}
@@ -596,6 +610,13 @@ static int table_set_absent(struct virtio_mem_xlate_table *table, u64 gpa, u64 s
 	return 0;
 }
 
+/* Notes that slots[@i] is young, for the one who settles it. */
+static void table_note_young(struct virtio_mem_xlate_table *table, unsigned int i)
+{
+	table->young_first = min(table->young_first, i);
+	table->young_last = max(table->young_last, i);
+}
+
 /* Gives the absent slot memory, which views of the current generation on see. */
 static int table_set_present(struct virtio_mem_xlate_table *table, u64 gpa, u64 size, void *kva,
 			     unsigned int access)
@@ -618,8 +639,7 @@ static int table_set_present(struct virtio_mem_xlate_table *table, u64 gpa, u64 
 	WRITE_ONCE(slot->until, SLOT_LIVE);
 	smp_wmb();
 	WRITE_ONCE(slot->state, since << SINCE_SHIFT | access << YOUNG_SHIFT);
-	table->young_first = min_t(unsigned int, table->young_first, slot - table->slots);
-	table->young_last = max_t(unsigned int, table->young_last, slot - table->slots);
+	table_note_young(table, slot - table->slots);
 	/* So that table_settle() can tell this one from later ones. */
 	if (since != NO_GENERATION)
 		next_generation(table);
@@ -627,31 +647,26 @@ static int table_set_present(struct virtio_mem_xlate_table *table, u64 gpa, u64 
 }
 
 /*
- * All views of before @generation are gone: settles the slots that were young then, with direct
- * entries.  True if others are still young.
+ * All views of before @generation are gone: settles the slots of slots[@i..@last] that were young
+ * then, with direct entries, and notes the others that are young.
  */
-static bool table_settle(struct virtio_mem_xlate_table *table, u32 generation)
+static void table_settle(struct virtio_mem_xlate_table *table, u32 generation, unsigned int i,
+			 unsigned int last)
 {
-	unsigned int i, first = table->young_first, last = table->young_last;
-
-	table->young_first = U32_MAX;
-	table->young_last = 0;
-	for (i = first; i <= last && first <= last; i++) {
+	for (; i <= last; i++) {
 		struct xlate_slot *slot = &table->slots[i];
 
 		step(i);
 		if (!slot_is_young(slot))
 			continue;
-		if (slot->state >> SINCE_SHIFT < generation) {
-			WRITE_ONCE(slot->state, slot_access(slot));
-			if (can_be_direct(slot))
-				index_slot(table, slot, direct_entry(slot));
-		} else {
-			table->young_first = min(table->young_first, i);
-			table->young_last = i;
+		if (slot->state >> SINCE_SHIFT >= generation) {
+			table_note_young(table, i);
+			continue;
 		}
+		WRITE_ONCE(slot->state, slot_access(slot));
+		if (can_be_direct(slot))
+			index_slot(table, slot, direct_entry(slot));
 	}
-	return table->young_first <= table->young_last;
 }
 
 #endif /* _VIRTIO_MEM_XLATE_TABLE_H */

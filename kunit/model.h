@@ -101,10 +101,12 @@ static inline struct model_slot *model_exact(const struct model *model, u64 gpa,
  * Updates in place; @generation is the first that sees them.
  */
 
-/* A slot that became absent in place is gone at once for all who have seen it absent. */
+/* A slot that became absent in place is absent for all views of before its removal. */
 static inline void model_remove(struct model_slot *m, u32 generation)
 {
-	m->removed = m->absent && m->absent != SLOT_LIVE ? m->absent : generation;
+	if (m->absent != SLOT_LIVE)
+		m->absent = 0;
+	m->removed = generation;
 }
 
 static inline void model_lose(struct model *model, struct model_slot *m, u32 until)

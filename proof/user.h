@@ -695,6 +695,17 @@ typedef pthread_mutex_t spinlock_t;
 #define this_cpu_inc(n) ((void)__atomic_add_fetch(&(n), 1, __ATOMIC_RELAXED))
 #define this_cpu_dec(n) ((void)__atomic_sub_fetch(&(n), 1, __ATOMIC_RELAXED))
 
+#define GENMASK(high, low) ((~0UL << (low)) & (~0UL >> (BITS_PER_LONG - 1 - (high))))
+#define cpu_to_le64(x) (x)
+#define cpu_to_le32(x) (x)
+#define IS_ENABLED(option) 0
+typedef unsigned long atomic_long_t;
+#define atomic_long_or(bits, word) ((void)__atomic_or_fetch(word, bits, __ATOMIC_RELAXED))
+#define raw_spinlock_t spinlock_t
+#define raw_spin_lock_init spin_lock_init
+#define raw_spin_lock_irqsave spin_lock_irqsave
+#define raw_spin_unlock_irqrestore spin_unlock_irqrestore
+
 static inline bool test_bit_le(unsigned long nr, const void *bits)
 {
 	return __atomic_load_n((const u8 *)bits + nr / 8, __ATOMIC_RELAXED) >> nr % 8 & 1;
