@@ -351,8 +351,16 @@ init {
 		od
 	};
 	/* Which of the two does which is the same. */
+#if BUG == 16			/* takes long to be found but by those two that call() */
+	kind = 4;
+	other = 5;
+#elif BUG == 21			/* .. or that call()s and unregister()s */
+	kind = 3;
+	other = 4;
+#else
 	select (kind : 0 .. 5);
 	select (other : 0 .. 5);
+#endif
 	if
 	:: kind <= other
 	:: else -> kind = 0; other = 0
