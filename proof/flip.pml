@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * set_absent() and set_present() of a slot, as virtio_mem_xlate_table.h does them: a notifier
- * that gives an absent slot memory, takes it away and gives it other memory; the work that settles the
- * slot; the callback, after which memory is freed; and two readers.  Every load and store is a
- * step of its own, in the order of the source.
+ * that gives an absent slot memory, takes it away and gives it other memory; the work that
+ * settles the slot; the callback, after which memory is freed; and a reader.  Another reader
+ * could only make waits longer, and with two the search does not end.  Every load and store is
+ * a step of its own, in the order of the source.
  *
  * A view must see no memory that was freed, never memory of before and of after a flip, and
  * what was the state when it was taken, unless a flip is under way.
@@ -29,7 +30,7 @@ byte entry;			/* a direct entry, of this memory, or NONE: a search entry */
 bool freed[3];			/* memory */
 
 byte begun, done;		/* flips; the slot is absent after an even number */
-bool readers[2];		/* SRCU's counters: each reader has its own */
+bool reader_in;
 byte change_owner;		/* xlate->change */
 byte to_free;			/* memory, for the callback */
 bool settle;			/* the work is queued */
@@ -39,8 +40,7 @@ inline change_lock() { atomic { change_owner == 0 -> change_owner = _pid } }
 inline change_unlock() { change_owner = 0 }
 
 inline wait_for_views() {
-	readers[0] == 0;
-	readers[1] == 0
+	reader_in == 0
 }
 
 /* table_set_absent() */
@@ -208,13 +208,11 @@ inline lookup() {
 	fi
 }
 
-/* The second makes one lookup, so that all of it can be searched. */
-proctype reader(byte i) {
+proctype reader() {
 	byte g, k, u, s, seen, first, from, n;
 
 	from = done;
-	n = i;
-	readers[i] = 1;
+	reader_in = 1;
 	g = generation;
 again:
 	lookup();
@@ -232,7 +230,7 @@ found:
 	:: n < 2 -> goto again
 	:: else
 	fi;
-	readers[i] = 0
+	reader_in = 0
 }
 
 init {
@@ -240,8 +238,7 @@ init {
 		run notifier();
 		run settler();
 		run worker();
-		run reader(0);
-		run reader(1)
+		run reader()
 	};
 	_nr_pr == 1;
 	/* All flips were made, and the slot is settled. */

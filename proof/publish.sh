@@ -26,7 +26,7 @@ none() {
 	cat "$LOG.pan"
 	grep -q 'errors: 0$' "$LOG.pan" &&
 		! grep -qE 'assertion violated|too small|out of memory|not complete' "$LOG.pan" &&
-		awk '/states, stored/ { n = $1 } END { print n " states, 0 errors"; exit n < 1000000 }' \
+		awk '/states, stored/ { n = $1 } END { print n " states, 0 errors"; exit n < 100000 }' \
 			"$LOG.pan"
 }
 
