@@ -12,7 +12,8 @@ make_table(const struct virtio_mem_xlate_table *base, const struct virtio_mem_xl
 	   unsigned int nr_slots)
 {
 	struct virtio_mem_xlate_table *table = table_create(base ? base->nr_live : 0, slots, nr_slots);
-	int err = IS_ERR(table) ? 0 : table_complete(table, base, nr_slots);
+	int err = IS_ERR(table) ? 0 : table_complete(table, base,
+							    base ? base->generation : 0, nr_slots);
 
 	if (err)
 		table_free(table);
