@@ -524,6 +524,7 @@ static unsigned int some_slots(struct virtio_mem_xlate_slot *slots)
 
 			base = area < 64 ? (uintptr_t)arena : (area < 192 ? VMALLOC_AREA :
 				DEVICE_AREA) + PAGE_SIZE * (area % 8 + 1) - area / 8 % 4;
+			kva = area < 64 ? kva : 0;
 		}
 		slots[i] = (struct virtio_mem_xlate_slot){ gpa, size, (void *)(base + kva), 3 };
 		if (b & 128)
@@ -625,6 +626,8 @@ static int register_some(struct context *context, const struct virtio_mem_xlate_
 	return 0;
 }
 
+static void log_some(struct context *context, bool start);
+
 enum { REGISTER, REPLACE, ADD, REPLACE_NOWAIT };
 
 static void load(struct context *context, unsigned int kind)
@@ -705,6 +708,8 @@ static void load(struct context *context, unsigned int kind)
 	}
 	commit(context);
 	calls[kind]++;
+	if (kind == REGISTER && pick(2))
+		log_some(context, true);
 }
 
 /* The model's verdict on a removal, which it makes in @next. */

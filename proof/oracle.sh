@@ -59,7 +59,8 @@ random() {
 
 exhaustive() {
 	compile "$CLANG" "exhaustive-$2" exhaustive.c -O2 -DNARROW="$2" -DRANGE_SHIFT=0U \
-		-Wno-tautological-constant-out-of-range-compare -Wno-shift-count-overflow &&
+		-Wno-tautological-constant-out-of-range-compare \
+		-Wno-shift-count-overflow &&
 		parts "./exhaustive-$2" "$1" &&
 		cat "$LOG".part* | sed -nE 's/.* ([0-9]+) valid, ([0-9]+) questions.*/\1 \2/p' |
 		awk '{ t += $1; q += $2 }
