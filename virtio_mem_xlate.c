@@ -1581,7 +1581,7 @@ void virtio_mem_xlate_dirty_cold(const struct virtio_mem_xlate_view *view,
 	 * Orders the written data before the test of a bit.  Pairs with the atomic operation
 	 * by which a migration clears the bit before it copies the page.
 	 */
-	smp_mb();
+	smp_mb();	/* as above */
 	while (page <= last) {
 		unsigned long *word = log->bitmap + (size_t)(page / BITS_PER_LONG);
 		u64 in_word = min(last, page | (BITS_PER_LONG - 1));

@@ -128,7 +128,7 @@ static void row_show(struct seq_file *file, const struct virtio_mem_xlate_table 
 		for (run = 1; i + run < nr && !entry_is_node(entry) &&
 		     READ_ONCE(table->entries[(first + i + run) & mask]) == entry; run++)
 			cond_resched();
-		seq_printf(file, "%*s%#018llx %llu x 2^%u ", 2 * depth, "", gpa, run, shift);
+		seq_printf(file, "%*s0x%016llx %llu x 2^%u ", 2 * depth, "", gpa, run, shift);
 		if (entry_is_direct(entry)) {
 			seq_printf(file, "direct %s%s\n", entry >> (BITS_PER_LONG - 1) ? "r" : "",
 				   entry >> (BITS_PER_LONG - 2) & 1 ? "w" : "");

@@ -962,8 +962,10 @@ static int bench_all(struct work *work)
 	for (i = 0; i < ARRAY_SIZE(guest_layouts); i++)
 		for (j = 0; j < nr_n && !err; j++)
 			if (n[j] >= 512)
-				err = bench_load(&guest_layouts[i], n[j], work, ARRAY_SIZE(makers), false) ?:
-				      bench_load(&guest_layouts[i], n[j], work, ARRAY_SIZE(makers), true);
+				err = bench_load(&guest_layouts[i], n[j], work,
+						 ARRAY_SIZE(makers), false) ?:
+				      bench_load(&guest_layouts[i], n[j], work,
+						 ARRAY_SIZE(makers), true);
 	err = err ?: bench_add(&guest_layouts[0], 32, 32, "add_ns", work) ?: bench_calls(work) ?:
 	      bench_flips(32764, work) ?: bench_flips(VIRTIO_MEM_XLATE_MAX_SLOTS, work);
 	for (i = 0; i < ARRAY_SIZE(guest_layouts) && !err; i++)

@@ -133,6 +133,8 @@ static const struct failure {
 	{ "ENOBUFS", -ENOBUFS },
 	{ "EOVERFLOW", -EOVERFLOW },
 	{ "EINVAL", -EINVAL },
+	{ "EAGAIN", -EAGAIN },
+	{ "EOPNOTSUPP", -EOPNOTSUPP },
 };
 
 static u8 bytes[0x200];
@@ -447,11 +449,87 @@ static void files_against_unregister(struct kunit *test)
 		   watchers[0].read, watchers[1].read, watchers[0].gone, watchers[1].gone);
 }
 
+static void count_callback(struct virtio_mem_xlate_callback *callback)
+{
+}
+
+/* Holds, callbacks that wait for them, absent slots, the log and marks beyond it. */
+static void readers_and_flips_are_shown(struct kunit *test)
+{
+	const struct virtio_mem_xlate_slot slots[] = {
+		{ 0, 0x100, bytes, RW }, { 0x1000, 0x100, NULL, VIRTIO_MEM_XLATE_ABSENT },
+	};
+	struct virtio_mem_xlate *xlate = register_for_test(test, slots, 2);
+	static struct virtio_mem_xlate_callback callbacks[2];
+	struct virtio_mem_xlate_hold holds[3];
+	static unsigned long bitmap;
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, stat_of(test, xlate, "holds"), 0);
+	KUNIT_EXPECT_EQ(test, stat_of(test, xlate, "callbacks"), 0);
+	KUNIT_EXPECT_EQ(test, stat_of(test, xlate, "absent"), 1);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(read_for(test, xlate, "stat"), "\nlog off\n"));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(read_for(test, xlate, "slots"), " absent "));
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_absent(xlate, 0, 0x100), 0);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_log_start(xlate, &bitmap, 2), 0);
+	{
+		CLASS(virtio_mem_xlate_view, view)(xlate);
+
+		for (i = 0; i < ARRAY_SIZE(holds); i++)
+			virtio_mem_xlate_hold(&view, &holds[i]);
+		virtio_mem_xlate_dirty(&view, (struct virtio_driver_range){ 0x1000, 0x3000 });
+	}
+	for (i = 0; i < ARRAY_SIZE(callbacks); i++)
+		virtio_mem_xlate_call(xlate, &callbacks[i], count_callback);
+	KUNIT_EXPECT_EQ(test, stat_of(test, xlate, "holds"), 3);
+	KUNIT_EXPECT_EQ(test, stat_of(test, xlate, "callbacks"), 2);
+	KUNIT_EXPECT_EQ(test, stat_of(test, xlate, "absent"), 2);
+	KUNIT_EXPECT_EQ(test, stat_of(test, xlate, "slots"), 2);
+	KUNIT_EXPECT_EQ(test, stat_of(test, xlate, "beyond_log"), 2);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(read_for(test, xlate, "stat"), "\nlog on\n"));
+	for (i = 0; i < ARRAY_SIZE(holds); i++)
+		virtio_mem_xlate_release(&holds[i]);
+	KUNIT_EXPECT_TRUE(test, wait_until(!stat_of(test, xlate, "callbacks")));
+	KUNIT_EXPECT_EQ(test, stat_of(test, xlate, "holds"), 0);
+	virtio_mem_xlate_log_stop(xlate);
+}
+
+/* The picture of docs/table.rst, and the same with a slot removed. */
+static void the_index_is_drawn(struct kunit *test)
+{
+	const struct virtio_mem_xlate_slot slots[] = {
+		{ 0, 0xa0000, (void *)0x10000000, RW },
+		{ 0xc0000, 0x20000, (void *)0x100c0000, R },
+		{ 0x100000, 0x3ff00000, (void *)0x10100000, RW },
+		{ 0xfffc0000, 0x40000, (void *)0x10000000, R },
+		{ 0x100000000, 0x40000000, (void *)0x20000000, RW },
+	};
+	struct virtio_mem_xlate *xlate = register_for_test(test, slots, ARRAY_SIZE(slots));
+
+	if (BITS_PER_LONG == 32)
+		kunit_skip(test, "the picture is of a 64-bit host");
+	KUNIT_EXPECT_STREQ(test, read_for(test, xlate, "index"),
+			   "5 slots, 160 of 384 entries, far: search 8 from slot 0\n"
+			   "0x0000000000000000 1 x 2^25 search 4 from slot 0\n"
+			   "0x0000000002000000 31 x 2^25 direct rw\n"
+			   "0x0000000040000000 96 x 2^25 search 4 from slot 2\n"
+			   "0x0000000100000000 32 x 2^25 direct rw\n");
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(xlate, 0x100000, 0x3ff00000), 0);
+	KUNIT_EXPECT_STREQ(test, read_for(test, xlate, "index"),
+			   "5 slots, 160 of 384 entries, far: search 8 from slot 0\n"
+			   "0x0000000000000000 1 x 2^25 search 4 from slot 0\n"
+			   "0x0000000002000000 31 x 2^25 search 4 from slot 2\n"
+			   "0x0000000040000000 96 x 2^25 search 4 from slot 2\n"
+			   "0x0000000100000000 32 x 2^25 direct rw\n");
+}
+
 static struct kunit_case debugfs_cases[] = {
 	KUNIT_CASE_PARAM(failures_are_counted, call_gen_params),
 	KUNIT_CASE(slots_are_shown),
 	KUNIT_CASE(removal_of_many_is_one_update),
 	KUNIT_CASE(waits_are_shown),
+	KUNIT_CASE(readers_and_flips_are_shown),
+	KUNIT_CASE(the_index_is_drawn),
 	KUNIT_CASE(files_against_unregister),
 	{}
 };

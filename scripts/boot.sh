@@ -175,7 +175,7 @@ limited() {
 	timeout $((10 * seconds)) "$@" &
 	pid=$!
 	# shellcheck disable=SC2064 # this process
-	trap "kill $pid 2>/dev/null" EXIT
+	trap "kill $pid 2>/dev/null || :" EXIT
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.5
 		now=$(stat -c %s "$log" 2>/dev/null || echo 0)
