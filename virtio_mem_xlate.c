@@ -1491,8 +1491,8 @@ static void set_log(struct virtio_mem_xlate *xlate, struct virtio_mem_xlate_log 
 	scoped_guard(mutex, &xlate->change) {
 		struct virtio_mem_xlate_table *table = current_table(xlate);
 
-		/* Pairs with smp_load_acquire() in virtio_mem_xlate_dirty_cold(). */
 		if (table != &no_slots)
+			/* Pairs with smp_load_acquire() in virtio_mem_xlate_dirty_cold(). */
 			smp_store_release(&table->log, log);
 	}
 	wait_for_readers(xlate, false);
