@@ -450,16 +450,31 @@ static bool slot_is_live(const struct xlate_slot *slot)
 
 /*
  * Did views of @generation see @slot live?  A builder asks that of a table that other updates change
- * in place meanwhile.
+ * in place meanwhile: an absent slot that has just become present, or is removed, has got another
+ * @until before it has lost SLOT_ABSENT.
  */
 static bool slot_was_live(const struct xlate_slot *slot, u32 generation)
 {
-	return READ_ONCE(slot->until) > generation || READ_ONCE(slot->state) & SLOT_ABSENT;
+	/* Pairs with the smp_wmb() in table_set_present() and table_remove(). */
+	u32 state = smp_load_acquire(&slot->state);
+
+	return state & SLOT_ABSENT || READ_ONCE(slot->until) > generation;
 }
 
 static bool slot_is_young(const struct xlate_slot *slot)
 {
 	return slot->until == SLOT_LIVE && slot->state >> YOUNG_SHIFT & VIRTIO_MEM_XLATE_RW;
+}
+
+/*
+ * Has an update changed @slot since @generation, from which on no young slot was settled?  From
+ * FLIPS on not told of a live slot.
+ */
+static bool slot_changed_since(const struct xlate_slot *slot, u32 generation)
+{
+	if (slot_is_young(slot))
+		return slot->state >> SINCE_SHIFT >= generation;
+	return slot->until != SLOT_LIVE && slot->until > generation;
 }
 
 /* What views taken now may do with a live slot; 0 if it is absent. */
