@@ -112,7 +112,7 @@ struct virtio_mem_xlate {
 /* All contexts that are not freed yet, by id. */
 static DEFINE_XARRAY_ALLOC(contexts);
 
-/* For work that sleeps, on behalf of callers that may not; callbacks may have memory to give back. */
+/* For work that sleeps on behalf of callers that may not; callbacks may give memory back. */
 static struct workqueue_struct *workqueue, *callback_queue;
 
 /* The table of unregistered contexts.  It has no slot and is never written. */
@@ -526,9 +526,9 @@ static void note_change(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
 }
 
 /*
- * Must publish() carry @slot?  A slot that was removed before it began may be a new slot of the next
- * table.  If it does not @keep the slots, one that did not change is the caller's; of @all slots
- * some did not.
+ * Must publish() carry @slot?  In the place of a slot that was removed before it began, the next
+ * table may have a new slot.  A replace(), which does not @keep slots, has memory of its own for
+ * each slot that did not change; among @all slots are such slots.
  */
 static bool must_carry(const struct xlate_slot *slot, u32 generation, bool keep, bool all)
 {
@@ -1053,9 +1053,9 @@ static void holds_unlock(struct virtio_mem_xlate *xlate, int idx)
  * @hold: part of the caller's request
  *
  * All memory that @view can reach stays until virtio_mem_xlate_release().  For I/O in flight.
- * Cannot fail, allocates nothing, and any number may be held.  virtio_mem_xlate_replace(), _remove()
- * and _unregister() wait for it, unless it is taken after they have begun to wait for holds;
- * virtio_mem_xlate_add() does not.
+ * Cannot fail, allocates nothing, and any number may be held.  virtio_mem_xlate_replace(),
+ * _remove() and _unregister() wait for it, unless it is taken after they have begun to wait for
+ * holds; virtio_mem_xlate_add() does not.
  *
  * A hold keeps memory, not the context: keep a reference for that.  The cost is that of a view.
  *
@@ -1277,8 +1277,8 @@ int virtio_mem_xlate_kvec(const struct virtio_mem_xlate_view *view,
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_kvec);
 
 /*
- * The struct page behind @kva, or NULL: the memory of a device has none.  On a kernel with SPARSEMEM
- * that has no VMEMMAP, vmalloc_to_page() itself would read what a device does not have.
+ * The struct page behind @kva, or NULL: the memory of a device has none.  On a kernel that has
+ * SPARSEMEM without VMEMMAP, vmalloc_to_page() itself would read the missing page.
  */
 static struct page *page_of(const void *kva)
 {
@@ -1302,8 +1302,9 @@ static bool bvec_touches(const struct bio_vec *bvec, const struct page *page, si
 	       page_to_pfn(bvec->bv_page) + nr_pages == page_to_pfn(page);
 }
 
-/* Appends the bytes from @kva on to the @n entries of @bvec, which has room for @nr; @len shrinks. */
-static int bvec_append(struct bio_vec *bvec, unsigned int *n, unsigned int nr, const void *kva, u64 *len)
+/* Appends @len bytes from @kva on to @n entries of @bvec, of @nr; @len becomes the rest. */
+static int bvec_append(struct bio_vec *bvec, unsigned int *n, unsigned int nr, const void *kva,
+		       u64 *len)
 {
 	while (*len) {
 		size_t offset = offset_in_page(kva), part = min_t(u64, *len, PAGE_SIZE - offset);
@@ -1417,9 +1418,11 @@ static void copy_piece(void *dst, const void *src, size_t len)
  *
  * Checks the whole range before a byte moves: a lookup, and a step for each slot that it
  * crosses.  (If virtio_mem_xlate_set_present() gives a slot other memory at that moment, a view of
- * before may get -EAGAIN with a part moved.)  Check a length that the guest chose before.  A @src of 2 bytes, of 4, or on a 64-bit
- * host of 8, in one piece and aligned like @dst, is read by one load, and so never half old, half
- * new.
+ * before may get -EAGAIN with a part moved.)  Check a length that the guest chose before.
+ *
+ * A @src of 2 bytes, of 4, or on a 64-bit host of 8, in one piece and aligned like @dst,
+ * is read by one load, and so never half old,
+ * half new.
  *
  * Context: Any but NMI.  Never allocates, sleeps or logs.
  * Return: 0, -EOVERFLOW, -EFAULT, -EPERM or -EAGAIN as from virtio_mem_xlate_range(), or
@@ -1441,8 +1444,10 @@ int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *d
 	err = check_copy(view, slot, src, VIRTIO_MEM_XLATE_READ);
 	if (err)
 		return lookup_failed(view, src, VIRTIO_MEM_XLATE_READ, err);
-	for (; (err = table_next(view, &slot, &src, VIRTIO_MEM_XLATE_READ, &piece)) > 0; dst += piece.len)
+	while ((err = table_next(view, &slot, &src, VIRTIO_MEM_XLATE_READ, &piece)) > 0) {
 		copy_piece(dst, piece.kva, piece.len);
+		dst += piece.len;
+	}
 	return likely(!err) ? 0 : lookup_failed(view, src, VIRTIO_MEM_XLATE_READ, err);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_from);
@@ -1455,9 +1460,11 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_copy_from);
  *
  * Checks the whole range before a byte moves: a lookup, and a step for each slot that it
  * crosses.  (If virtio_mem_xlate_set_present() gives a slot other memory at that moment, a view of
- * before may get -EAGAIN with a part moved.)  Check a length that the guest chose before.  A @dst of 2 bytes, of 4, or on a 64-bit
- * host of 8, in one piece and aligned like @src, is written by one store.  Marks the pages in the
- * dirty log, as virtio_mem_xlate_dirty() does.
+ * before may get -EAGAIN with a part moved.)  Check a length that the guest chose before.
+ *
+ * A @dst of 2 bytes, of 4, or on a 64-bit host of 8, in one piece and aligned like @src,
+ * is written by one store.  Marks the pages in
+ * the dirty log, as virtio_mem_xlate_dirty() does.
  *
  * Context: Any but NMI.  Never allocates, sleeps or logs.
  * Return: 0, -EOVERFLOW, -EFAULT, -EPERM or -EAGAIN as from virtio_mem_xlate_range(), or
@@ -1481,8 +1488,10 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 	err = check_copy(view, slot, dst, VIRTIO_MEM_XLATE_WRITE);
 	if (err)
 		return lookup_failed(view, dst, VIRTIO_MEM_XLATE_WRITE, err);
-	for (; (err = table_next(view, &slot, &dst, VIRTIO_MEM_XLATE_WRITE, &piece)) > 0; src += piece.len)
+	while ((err = table_next(view, &slot, &dst, VIRTIO_MEM_XLATE_WRITE, &piece)) > 0) {
 		copy_piece(piece.kva, src, piece.len);
+		src += piece.len;
+	}
 	virtio_mem_xlate_dirty(view, whole);
 	return likely(!err) ? 0 : lookup_failed(view, dst, VIRTIO_MEM_XLATE_WRITE, err);
 }
@@ -1585,8 +1594,8 @@ void virtio_mem_xlate_dirty_cold(const struct virtio_mem_xlate_view *view,
 		last = log->nr_bits - 1;
 	}
 	/*
-	 * The written data before the test of a bit.  Pairs with the atomic operation by which
-	 * a migration clears the bit before it copies the page.
+	 * Orders the written data before the test of a bit.  Pairs with the atomic operation
+	 * by which a migration clears the bit before it copies the page.
 	 */
 	smp_mb();
 	while (page <= last) {

@@ -241,7 +241,7 @@ static inline int virtio_mem_xlate_cursor_range(struct virtio_mem_xlate_cursor *
 	/* The length of an empty range wraps to the largest, and misses. */
 	if (unlikely(stale || !__virtio_mem_xlate_access_is_valid(access) ||
 		     check_add_overflow(offset, driver.len - 1, &last) || last >= cursor->size)) {
-		/* A variable of its own, as one whose address is taken is written to memory on a hit. */
+		/* A variable whose address is taken would be written to memory on a hit, too. */
 		struct virtio_device_range found;
 		int err = virtio_mem_xlate_cursor_cold(cursor, view, driver, access, &found);
 

@@ -156,7 +156,7 @@ static void slots_sort(struct xlate_slot *slots, const struct virtio_mem_xlate_s
 		differ |= from[i].gpa ^ from[0].gpa;
 		step(i);
 	}
-	/* An odd number of digits starts at the start, so that the last leaves the keys at the end. */
+	/* The first digit starts where the last leaves the keys at the end. */
 	for (shift = 0; shift < BITS_PER_LONG_LONG && differ >> shift; shift += DIGIT_BITS)
 		swap(keys, other);
 	for (i = 0; i < nr; i++) {
@@ -200,7 +200,8 @@ static int slots_fill(struct xlate_slot *slots, const struct virtio_mem_xlate_sl
  * read yet.
  */
 static void table_merge(struct virtio_mem_xlate_table *table,
-			const struct virtio_mem_xlate_table *base, u32 generation, unsigned int nr_new)
+			const struct virtio_mem_xlate_table *base, u32 generation,
+			unsigned int nr_new)
 {
 	const struct xlate_slot *end = table->slots + table->nr_slots, *new = end - nr_new;
 	struct xlate_slot *to = table->slots;
@@ -424,7 +425,8 @@ static void fill_row(struct virtio_mem_xlate_table *table, struct row row)
 		if (many) {
 			unsigned int others = slots_to(table, named, last);
 
-			row.entries[i - 1] = bucket_entry(table, &row, last - bucket_last(row.shift),
+			row.entries[i - 1] = bucket_entry(table, &row,
+							  last - bucket_last(row.shift),
 							  named, others);
 			n = named + others;
 		}

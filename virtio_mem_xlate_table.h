@@ -51,7 +51,7 @@ struct xlate_slot {
 #define SLOT_LIVE	BIT(30)			/* above all generations */
 #define SLOT_ABSENT	BIT(2)			/* in @state, beside the two bits of an access */
 #define YOUNG_SHIFT	3			/* two bits: access of a young slot */
-#define SINCE_SHIFT	5			/* the rest: the first generation that sees a young slot */
+#define SINCE_SHIFT	5			/* the rest: the first that sees it, if young */
 
 /*
  * In-place updates of one table.  A slot is removed once, so that the last of them remain for
@@ -290,15 +290,15 @@ static void *slot_kva(void *memory, size_t offset, size_t size)
  * update of a slot takes a generation, so that @state tells.
  */
 static bool slot_seen(const struct xlate_slot *slot, u32 generation, void **kva,
-		     unsigned int *allowed)
+		      unsigned int *allowed)
 {
 	u32 state, until, young;
 
 	do {
-		/* Each pairs with the smp_wmb() in table_set_present(). */
+		/* Each pairs with an smp_wmb() in table_set_present() or table_remove(). */
 		state = smp_load_acquire(&slot->state);
-		*kva = smp_load_acquire(&slot->kva);
-		until = smp_load_acquire(&slot->until);
+		*kva = smp_load_acquire(&slot->kva);	/* pairs as above */
+		until = smp_load_acquire(&slot->until);	/* pairs as above */
 	} while (state != READ_ONCE(slot->state));
 
 	/* Masks, since a lookup under speculation must not see memory that its view does not. */
@@ -341,7 +341,7 @@ static __always_inline int slot_byte(const struct xlate_slot *slot, u32 generati
 	 * and a @state of before the memory was exchanged sees the memory of before.
 	 */
 	void *memory = smp_load_acquire(&slot->kva);
-	unsigned long until = smp_load_acquire(&slot->until);
+	unsigned long until = smp_load_acquire(&slot->until);	/* pairs as above */
 	unsigned long key = slot_key(READ_ONCE(slot->state), generation, access);
 	u64 offset = gpa - slot->gpa;
 
@@ -407,7 +407,7 @@ table_next(const struct virtio_mem_xlate_view *view, const struct xlate_slot **s
 		return err;
 	while (len < driver->len) {
 		at++;
-		/* Most neighbours do not touch; slot_byte() has the last word about those that do. */
+		/* Most neighbours do not touch; for those that do, slot_byte() decides. */
 		if (READ_ONCE(at->kva) != kva + len || at->gpa != driver->start + len ||
 		    slot_byte(at, view->generation, at->gpa, access, &more_kva, &more) ||
 		    more_kva != kva + len)
@@ -449,9 +449,9 @@ static bool slot_is_live(const struct xlate_slot *slot)
 }
 
 /*
- * Did views of @generation see @slot live?  A builder asks that of a table that other updates change
- * in place meanwhile: an absent slot that has just become present, or is removed, has got another
- * @until before it has lost SLOT_ABSENT.
+ * Did views of @generation see @slot live?  For the builder of the next table, while other
+ * updates change this one in place: an absent slot that becomes present, or is removed, gets
+ * another @until before it loses SLOT_ABSENT.
  */
 static bool slot_was_live(const struct xlate_slot *slot, u32 generation)
 {
@@ -467,8 +467,8 @@ static bool slot_is_young(const struct xlate_slot *slot)
 }
 
 /*
- * Has an update changed @slot since @generation, from which on no young slot was settled?  From
- * FLIPS on not told of a live slot.
+ * Has an update changed @slot since @generation?  No slot that is younger was settled.  From
+ * FLIPS on, the state of a live slot does not tell.
  */
 static bool slot_changed_since(const struct xlate_slot *slot, u32 generation)
 {
@@ -545,7 +545,7 @@ static unsigned long guess_search(const struct virtio_mem_xlate_table *table, u6
 			break;
 		at = div64_u64(gpa - from, div64_u64(to - from, nr - 1) + 1);
 		if (slots[first + at].gpa <= gpa) {
-			/* The mean is rounded up, so that an even table has @gpa a little behind. */
+			/* As the mean is rounded up, an even table has @gpa a little behind. */
 			if (slots[min(first + at + 32, first + nr - 1)].gpa > gpa) {
 				nr = min(33U, nr - at);
 				first += at;
@@ -592,11 +592,11 @@ static int table_remove(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
 			index_search(table, slot);
 			WRITE_ONCE(slot->until, table->generation + 1);
 		} else {
-			/* No step lets a view see memory, and views of before go on with -EAGAIN. */
+			/* At no step a view sees memory; views of before keep -EAGAIN. */
 			WRITE_ONCE(slot->state, SLOT_ABSENT);
-			smp_wmb();
+			smp_wmb();	/* pairs with smp_load_acquire() in slot_byte() */
 			WRITE_ONCE(slot->until, table->generation + 1);
-			smp_wmb();
+			smp_wmb();	/* the same, and in slot_seen() */
 			WRITE_ONCE(slot->state, 0);
 		}
 		table->nr_live--;
@@ -645,14 +645,13 @@ static int table_set_present(struct virtio_mem_xlate_table *table, u64 gpa, u64 
 		return -EEXIST;
 	/*
 	 * At no step do @until and @state let a view see memory: first views of before lose
-	 * theirs.  Each smp_wmb() pairs with the smp_load_acquire() of slot_byte() and
-	 * slot_seen().
+	 * theirs.
 	 */
 	WRITE_ONCE(slot->state, slot->state & SLOT_ABSENT);
-	smp_wmb();
+	smp_wmb();	/* pairs with smp_load_acquire() in slot_byte() and slot_seen() */
 	WRITE_ONCE(slot->kva, kva);
 	WRITE_ONCE(slot->until, SLOT_LIVE);
-	smp_wmb();
+	smp_wmb();	/* the same */
 	WRITE_ONCE(slot->state, since << SINCE_SHIFT | access << YOUNG_SHIFT);
 	table_note_young(table, slot - table->slots);
 	/* So that table_settle() can tell this one from later ones. */

@@ -44,7 +44,13 @@ static int absent_init(struct kunit *test)
 static int view_range(const struct virtio_mem_xlate_view *view, u64 gpa, u64 len,
 		      unsigned int access, struct virtio_device_range *device)
 {
-	return virtio_mem_xlate_range(view, (struct virtio_driver_range){ gpa, len }, access, device);
+	return virtio_mem_xlate_range(view, (struct virtio_driver_range){ gpa, len }, access,
+				      device);
+}
+
+static int set_present(struct virtio_mem_xlate *xlate, void *kva, unsigned int access)
+{
+	return virtio_mem_xlate_set_present(xlate, GPA, SIZE, kva, access);
 }
 
 static void *view_byte(const struct virtio_mem_xlate_view *view, u64 gpa)
@@ -71,7 +77,7 @@ static void a_slot_comes_and_goes(struct kunit *test)
 		KUNIT_EXPECT_PTR_EQ(test, translate_byte(guest->xlate, GPA - 1),
 				    (void *)(guest->memory + SIZE - 1));
 		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_absent(guest->xlate, GPA, SIZE), 0);
-		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(guest->xlate, GPA, SIZE, kva, RW), 0);
+		KUNIT_EXPECT_EQ(test, set_present(guest->xlate, kva, RW), 0);
 		KUNIT_EXPECT_PTR_EQ(test, translate_byte(guest->xlate, GPA), (void *)kva);
 		KUNIT_EXPECT_PTR_EQ(test, translate_byte(guest->xlate, GPA + SIZE - 1),
 				    (void *)(kva + SIZE - 1));
@@ -90,7 +96,7 @@ static void access_comes_with_the_memory(struct kunit *test)
 
 	virtio_mem_xlate_set_absent(guest->xlate, GPA, SIZE);
 	KUNIT_EXPECT_EQ(test, translate(guest->xlate, GPA, 1, W, &device), -EAGAIN);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(guest->xlate, GPA, SIZE, guest->other, R), 0);
+	KUNIT_EXPECT_EQ(test, set_present(guest->xlate, guest->other, R), 0);
 	KUNIT_EXPECT_EQ(test, translate(guest->xlate, GPA, 1, W, &device), -EPERM);
 	KUNIT_EXPECT_EQ(test, translate(guest->xlate, GPA, 1, R, &device), 0);
 }
@@ -107,16 +113,15 @@ static void errors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_absent(xlate, GPA + 3 * SIZE, SIZE), -ENOENT);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_absent(xlate, GPA, 0), -ENOENT);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_absent(xlate, U64_MAX, 1), -ENOENT);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(xlate, GPA, SIZE, kva, RW), -EEXIST);
+	KUNIT_EXPECT_EQ(test, set_present(xlate, kva, RW), -EEXIST);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_absent(xlate, GPA, SIZE), 0);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(xlate, GPA + 1, SIZE, kva, RW), -ENOENT);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(xlate, GPA, SIZE + 1, kva, RW), -ENOENT);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(xlate, GPA, SIZE, NULL, RW), -EINVAL);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(xlate, GPA, SIZE, kva, 0), -EINVAL);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(xlate, GPA, SIZE, kva, ABSENT), -EINVAL);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(xlate, GPA, SIZE, kva, RW | ABSENT), -EINVAL);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(xlate, GPA, SIZE,
-							   (void *)(UINTPTR_MAX - SIZE + 1), RW), -EINVAL);
+	KUNIT_EXPECT_EQ(test, set_present(xlate, NULL, RW), -EINVAL);
+	KUNIT_EXPECT_EQ(test, set_present(xlate, kva, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, set_present(xlate, kva, ABSENT), -EINVAL);
+	KUNIT_EXPECT_EQ(test, set_present(xlate, kva, RW | ABSENT), -EINVAL);
+	KUNIT_EXPECT_EQ(test, set_present(xlate, (void *)(UINTPTR_MAX - SIZE + 1), RW), -EINVAL);
 	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, GPA), ERR_PTR(-EAGAIN));
 }
 
@@ -128,7 +133,7 @@ static void registered_absent(struct kunit *test)
 	struct virtio_mem_xlate *xlate = register_for_test(test, &slot, 1);
 
 	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, GPA), ERR_PTR(-EAGAIN));
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(xlate, GPA, SIZE, guest->other, RW), 0);
+	KUNIT_EXPECT_EQ(test, set_present(xlate, guest->other, RW), 0);
 	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, GPA), (void *)guest->other);
 	slot.kva = guest->other;
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_replace(xlate, &slot, 1), -EINVAL);
@@ -145,6 +150,7 @@ static void no_view_mixes_memory(struct kunit *test)
 	struct guest *guest = test->priv;
 	struct virtio_mem_xlate_view before, between, after;
 	struct virtio_mem_xlate_cursor cursor = {};
+	const struct virtio_driver_range range = { GPA, 8 };
 	struct virtio_device_range device;
 
 	virtio_mem_xlate_read_lock(guest->xlate, &before);
@@ -153,16 +159,15 @@ static void no_view_mixes_memory(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, view_range(&before, GPA - SIZE, 2 * SIZE, RW, &device), 0);
 	virtio_mem_xlate_read_lock(guest->xlate, &between);
 	KUNIT_EXPECT_PTR_EQ(test, view_byte(&between, GPA), ERR_PTR(-EAGAIN));
-	virtio_mem_xlate_set_present(guest->xlate, GPA, SIZE, guest->other, RW);
+	set_present(guest->xlate, guest->other, RW);
 	KUNIT_EXPECT_PTR_EQ(test, view_byte(&before, GPA), ERR_PTR(-EAGAIN));
 	/* It may come to life under a view that has not seen other memory. */
 	KUNIT_EXPECT_PTR_EQ(test, view_byte(&between, GPA), (void *)guest->other);
 	virtio_mem_xlate_read_lock(guest->xlate, &after);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_cursor_range(&cursor, &after,
-			(struct virtio_driver_range){ GPA, 8 }, R, &device), 0);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_cursor_range(&cursor, &after, range, R, &device), 0);
 	KUNIT_EXPECT_PTR_EQ(test, virtio_device_range_get(device), (void *)guest->other);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_cursor_range(&cursor, &before,
-			(struct virtio_driver_range){ GPA, 8 }, R, &device), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_cursor_range(&cursor, &before, range, R, &device),
+			-EAGAIN);
 	virtio_mem_xlate_set_absent(guest->xlate, GPA, SIZE);
 	KUNIT_EXPECT_PTR_EQ(test, view_byte(&after, GPA), (void *)guest->other);
 	KUNIT_EXPECT_PTR_EQ(test, view_byte(&before, GPA), ERR_PTR(-EAGAIN));
@@ -191,11 +196,11 @@ static void the_lowest_byte_decides(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, virtio_device_range_len(device), 4);
 		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_next(&view, &rest, R, &device), -EAGAIN);
 		KUNIT_EXPECT_EQ(test, rest.start, GPA);
-		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_kvec(&view, (struct virtio_driver_range){
-				GPA - 4, 8 }, R, kvec, 1), -EAGAIN);
+		rest = (struct virtio_driver_range){ GPA - 4, 8 };
+		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_kvec(&view, rest, R, kvec, 1), -EAGAIN);
 	}
 	/* Neighbours that touch count as one again when the memory is back. */
-	virtio_mem_xlate_set_present(guest->xlate, GPA, SIZE, guest->memory + SIZE, RW);
+	set_present(guest->xlate, guest->memory + SIZE, RW);
 	KUNIT_EXPECT_EQ(test, translate(guest->xlate, GPA - SIZE, 2 * SIZE, RW, &device), 0);
 	KUNIT_EXPECT_EQ(test, translate(guest->xlate, GPA - SIZE, 3 * SIZE, R, &device), 0);
 }
@@ -209,14 +214,14 @@ static void other_updates(struct kunit *test)
 	virtio_mem_xlate_set_absent(guest->xlate, GPA, SIZE);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(guest->xlate, &more, 1), 0);
 	KUNIT_EXPECT_PTR_EQ(test, translate_byte(guest->xlate, GPA), ERR_PTR(-EAGAIN));
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(guest->xlate, GPA, SIZE, guest->other, RW), 0);
+	KUNIT_EXPECT_EQ(test, set_present(guest->xlate, guest->other, RW), 0);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(guest->xlate, more.gpa, SIZE), 0);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_add(guest->xlate, &more, 1), 0);
 	KUNIT_EXPECT_PTR_EQ(test, translate_byte(guest->xlate, GPA), (void *)guest->other);
 	virtio_mem_xlate_set_absent(guest->xlate, GPA, SIZE);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove(guest->xlate, GPA - SIZE, 3 * SIZE), 0);
 	KUNIT_EXPECT_PTR_EQ(test, translate_byte(guest->xlate, GPA), ERR_PTR(-EFAULT));
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(guest->xlate, GPA, SIZE, guest->other, RW),
+	KUNIT_EXPECT_EQ(test, set_present(guest->xlate, guest->other, RW),
 			-ENOENT);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_absent(guest->xlate, GPA, SIZE), -ENOENT);
 }
@@ -236,7 +241,7 @@ static void poison_memory(struct virtio_mem_xlate_callback *callback)
 	complete(&flipper->freed);
 }
 
-/* As a notifier and a fault handler do: absent, unpin in the callback, present with other memory. */
+/* As a notifier and a fault handler do: absent, free in the callback, present with other memory. */
 static int flip(void *data)
 {
 	struct flipper *flipper = data;

@@ -56,7 +56,8 @@ static int bvec_of(struct virtio_mem_xlate *xlate, u64 gpa, u64 len, unsigned in
 {
 	CLASS(virtio_mem_xlate_view, view)(xlate);
 
-	return virtio_mem_xlate_bvec(&view, (struct virtio_driver_range){ gpa, len }, access, bvec, nr);
+	return virtio_mem_xlate_bvec(&view, (struct virtio_driver_range){ gpa, len }, access,
+				     bvec, nr);
 }
 
 /* Pages of the direct map are one entry, from the first byte to the last. */
@@ -103,9 +104,10 @@ static void areas_of_vmap(struct kunit *test)
 static void neighbours_are_one_entry(struct kunit *test)
 {
 	struct guest *guest = test->priv;
+	const u64 part = PAGE_SIZE + 100;
 	const struct virtio_mem_xlate_slot slots[] = {
-		{ GPA, PAGE_SIZE + 100, guest->direct, RW },
-		{ GPA + PAGE_SIZE + 100, SIZE - PAGE_SIZE - 100, guest->in_order + PAGE_SIZE + 100, RW },
+		{ GPA, part, guest->direct, RW },
+		{ GPA + part, SIZE - part, guest->in_order + part, RW },
 	};
 	struct virtio_mem_xlate *xlate = register_for_test(test, slots, 2);
 	struct bio_vec bvec[1];

@@ -288,14 +288,15 @@ static const struct update_case nowait_cases[] = {
 KUNIT_ARRAY_PARAM(nowait, nowait_cases, update_desc);
 
 /*
- * Returns under a view and a hold.  New views see the change at once; the callback says when the old
- * memory is free: when the view is gone and the hold, too.
+ * Returns under a view and a hold.  New views see the change at once.  The callback comes when
+ * the old memory is free: when the view is gone and the hold, too.
  */
 static void nowait_returns_at_once(struct kunit *test)
 {
 	const struct update_case *c = test->param_value;
 	struct guest *guest = test->priv;
 	struct retired retired = { .memory = guest->old };
+	const struct virtio_driver_range first = { GPA, 1 };
 	struct virtio_mem_xlate_view view;
 	struct virtio_mem_xlate_hold hold;
 	unsigned int order = 0;
@@ -309,8 +310,7 @@ static void nowait_returns_at_once(struct kunit *test)
 		KUNIT_EXPECT_PTR_EQ(test, translate_byte(guest->xlate, GPA), ERR_PTR(-EFAULT));
 	else
 		KUNIT_EXPECT_PTR_EQ(test, translate_byte(guest->xlate, GPA), (void *)guest->new);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_from(&view, &byte,
-							 (struct virtio_driver_range){ GPA, 1 }), 0);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_from(&view, &byte, first), 0);
 	KUNIT_EXPECT_EQ(test, byte, pattern(GPA));
 	KUNIT_EXPECT_FALSE(test, is_retired(&retired));
 	virtio_mem_xlate_read_unlock(&view);
@@ -329,7 +329,8 @@ static void nowait_errors(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_replace_nowait(guest->xlate, &bad, 1), -EINVAL);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove_nowait(guest->xlate, GPA, SIZE - 1), -ENOENT);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove_nowait(guest->xlate, GPA + 1, SIZE - 1), -ENOENT);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_remove_nowait(guest->xlate, GPA + 1, SIZE - 1),
+			-ENOENT);
 	KUNIT_EXPECT_PTR_EQ(test, translate_byte(guest->xlate, GPA), (void *)guest->old);
 }
 

@@ -94,7 +94,7 @@ static void view_in_interrupt(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, irq);
 	for (i = 0; i < 8; i++) {
-		struct virtio_mem_xlate_view view;	/* the interrupt may come while it is held */
+		struct virtio_mem_xlate_view view;	/* the interrupt may come under it */
 
 		virtio_mem_xlate_read_lock(xlate, &view);
 		interrupt_run(test, irq, virtio_mem_xlate_get(xlate));

@@ -7,7 +7,7 @@
 
 #include "helpers.h"
 
-#define PAGE	(1UL << VIRTIO_MEM_XLATE_LOG_SHIFT)
+#define PAGE	BIT(VIRTIO_MEM_XLATE_LOG_SHIFT)
 #define NR_PAGES	40
 #define NR_BITS		100
 
@@ -31,11 +31,26 @@ static int log_init(struct kunit *test)
 	return 0;
 }
 
+static void start_log(struct kunit *test, struct guest *guest, unsigned long *bitmap)
+{
+	KUNIT_ASSERT_EQ(test, virtio_mem_xlate_log_start(guest->xlate, bitmap, NR_BITS), 0);
+}
+
 static void dirty(struct guest *guest, u64 start, u64 len)
 {
 	CLASS(virtio_mem_xlate_view, view)(guest->xlate);
 
 	virtio_mem_xlate_dirty(&view, (struct virtio_driver_range){ start, len });
+}
+
+static int copy_to(const struct virtio_mem_xlate_view *view, u64 start, u64 len, const void *data)
+{
+	return virtio_mem_xlate_copy_to(view, (struct virtio_driver_range){ start, len }, data);
+}
+
+static int copy_from(const struct virtio_mem_xlate_view *view, u64 start, u64 len, void *data)
+{
+	return virtio_mem_xlate_copy_from(view, data, (struct virtio_driver_range){ start, len });
 }
 
 /* Bits @first to @last are set, and no other of the bitmap or behind it. */
@@ -45,7 +60,8 @@ static void expect_marks(struct kunit *test, unsigned long *bitmap, unsigned int
 	unsigned int i;
 
 	for (i = 0; i < NR_BITS + BITS_PER_LONG; i++)
-		KUNIT_EXPECT_EQ_MSG(test, !!test_bit_le(i, bitmap), i >= first && i <= last, "bit %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, !!test_bit_le(i, bitmap), i >= first && i <= last,
+				    "bit %u", i);
 	memset(bitmap, 0, sizeof(((struct guest *)0)->bitmap[0]));
 }
 
@@ -82,7 +98,7 @@ static void pages_are_marked(struct kunit *test)
 	unsigned int twice;
 
 	dirty(guest, c->start, c->len);	/* no log yet */
-	KUNIT_ASSERT_EQ(test, virtio_mem_xlate_log_start(guest->xlate, guest->bitmap[0], NR_BITS), 0);
+	start_log(test, guest, guest->bitmap[0]);
 	for (twice = 0; twice < 2; twice++) {
 		dirty(guest, c->start, c->len);
 		if (twice)	/* set already */
@@ -99,22 +115,19 @@ static void copies_mark_by_themselves(struct kunit *test)
 	struct guest *guest = test->priv;
 	static const u8 data[2 * PAGE];
 
-	KUNIT_ASSERT_EQ(test, virtio_mem_xlate_log_start(guest->xlate, guest->bitmap[0], NR_BITS), 0);
+	start_log(test, guest, guest->bitmap[0]);
 	{
 		CLASS(virtio_mem_xlate_view, view)(guest->xlate);
 		u8 byte;
 
-		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_to(&view, (struct virtio_driver_range){
-				3 * PAGE + 1, 2 * PAGE }, data), 0);
+		KUNIT_EXPECT_EQ(test, copy_to(&view, 3 * PAGE + 1, 2 * PAGE, data), 0);
 		expect_marks(test, guest->bitmap[0], 3, 5);
-		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_to(&view, (struct virtio_driver_range){
-				8 * PAGE, 2 }, data), 0);
+		KUNIT_EXPECT_EQ(test, copy_to(&view, 8 * PAGE, 2, data), 0);
 		expect_marks(test, guest->bitmap[0], 8, 8);
 		/* A copy that fails writes nothing, and a read marks nothing. */
-		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_to(&view, (struct virtio_driver_range){
-				(NR_PAGES - 1) * PAGE, PAGE + 1 }, data), -EFAULT);
-		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_from(&view, &byte,
-				(struct virtio_driver_range){ 0, 1 }), 0);
+		KUNIT_EXPECT_EQ(test, copy_to(&view, (NR_PAGES - 1) * PAGE, PAGE + 1, data),
+				-EFAULT);
+		KUNIT_EXPECT_EQ(test, copy_from(&view, 0, 1, &byte), 0);
 		expect_marks(test, guest->bitmap[0], 1, 0);
 	}
 	virtio_mem_xlate_log_stop(guest->xlate);
@@ -129,13 +142,12 @@ static void copies_across_slots(struct kunit *test)
 	};
 	static const u8 data[2 * PAGE];
 
-	KUNIT_ASSERT_EQ(test, virtio_mem_xlate_log_start(guest->xlate, guest->bitmap[0], NR_BITS), 0);
+	start_log(test, guest, guest->bitmap[0]);
 	KUNIT_ASSERT_EQ(test, virtio_mem_xlate_replace(guest->xlate, slots, 2), 0);
 	{
 		CLASS(virtio_mem_xlate_view, view)(guest->xlate);
 
-		KUNIT_EXPECT_EQ(test, virtio_mem_xlate_copy_to(&view, (struct virtio_driver_range){
-				0, 2 * PAGE }, data), 0);
+		KUNIT_EXPECT_EQ(test, copy_to(&view, 0, 2 * PAGE, data), 0);
 	}
 	expect_marks(test, guest->bitmap[0], 0, 1);
 	virtio_mem_xlate_log_stop(guest->xlate);
@@ -148,7 +160,7 @@ static void the_log_outlives_tables(struct kunit *test)
 	struct virtio_mem_xlate_slot slot = { 0, PAGE, guest->memory, RW };
 	struct virtio_mem_xlate_slot more = { PAGE, PAGE, guest->memory + PAGE, RW };
 
-	KUNIT_ASSERT_EQ(test, virtio_mem_xlate_log_start(guest->xlate, guest->bitmap[0], NR_BITS), 0);
+	start_log(test, guest, guest->bitmap[0]);
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_replace(guest->xlate, &slot, 1), 0);
 	dirty(guest, 0, 1);
 	expect_marks(test, guest->bitmap[0], 0, 0);
@@ -169,8 +181,7 @@ static void a_log_replaces_another(struct kunit *test)
 	unsigned int i;
 
 	for (i = 0; i < 5; i++) {
-		KUNIT_ASSERT_EQ(test, virtio_mem_xlate_log_start(guest->xlate, guest->bitmap[i % 2],
-								 NR_BITS), 0);
+		start_log(test, guest, guest->bitmap[i % 2]);
 		dirty(guest, i * PAGE, 1);
 		expect_marks(test, guest->bitmap[i % 2], i, i);
 		expect_marks(test, guest->bitmap[!(i % 2)], 1, 0);
@@ -184,7 +195,8 @@ static void bad_logs(struct kunit *test)
 	struct guest *guest = test->priv;
 
 	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_log_start(guest->xlate, NULL, NR_BITS), -EINVAL);
-	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_log_start(guest->xlate, guest->bitmap[0], 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_log_start(guest->xlate, guest->bitmap[0], 0),
+			-EINVAL);
 	virtio_mem_xlate_log_stop(guest->xlate);
 	dirty(guest, 0, 1);
 	expect_marks(test, guest->bitmap[0], 1, 0);

@@ -115,6 +115,8 @@ SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize=pointer-overflow',
             '-fno-sanitize-recover=all']
 CHECKS = (
     ('pairs', None, [f'{TOP}/proof/pairs.py', '.']),
+    # Without sanitizers the build takes a fifth of the time, and finds most planted bugs.
+    ('ops', ['gcc', '-O1', '-DRANDOM', 'ops.c'], ['./ops', '3', '2000']),
     # What looks at the table alone is quicker, and finds most of what is wrong there.
     ('oracle', ['gcc', '-O1', 'oracle.c'], ['./oracle', '1', '0', '1000', '400']),
     ('ops', ['gcc', '-O1', *SANITIZE, '-DRANDOM', 'ops.c'], ['./ops', '1', '2000']),

@@ -39,6 +39,11 @@ ORDER = {
 }
 
 
+# Readers, beside updates, of the fields of a slot that change: by marked loads alone.
+READERS = ('slot_byte', 'slot_byte_cold', 'slot_seen', 'table_next')
+PLAIN = re.compile(r'(?<!READ_ONCE\()(?<!smp_load_acquire\(&)\b\w+->(?:kva|state|until)\b')
+
+
 def ordered(code, accesses):
     """Does @code have the accesses in this order?  A > is any pointer's ->."""
     pattern = '.*'.join(re.escape(a).replace('>', r'[\w()>-]*->') for a in accesses)
@@ -69,6 +74,9 @@ for name, accesses in ORDER.items():
         wrong.append(f'no function {name}()')
     elif not ordered(code[name], accesses):
         wrong.append(f'{name}: not in this order: {", ".join(accesses)}')
+for name in READERS:
+    for m in PLAIN.finditer(code.get(name, '')):
+        wrong.append(f'{name}: {m.group()} is read plainly')
 for line in wrong:
     print(line)
 print(f'{pairs} comments name their partners, {len(ORDER)} functions keep their order')

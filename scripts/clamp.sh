@@ -79,7 +79,15 @@ static atomic_t count;
 
 static __always_inline unsigned long kernel_mask(unsigned long index, unsigned long size)
 {
+#if defined(ONE_ENTRY_MASK) && defined(__aarch64__)
+	unsigned long mask;
+
+	/* Without csdb(), behind which the compiler has forgotten the entry_mask. */
+	__asm__ ("cmp %1,%2\n\tsbc %0,xzr,xzr" : "=r" (mask) : "r" (index), "r" (size) : "cc");
+	return mask;
+#else
 	return array_index_mask_nospec(index, size);
+#endif
 }
 
 #undef array_index_mask_nospec
