@@ -646,6 +646,7 @@ static struct {
 	unsigned int left, pause;
 	bool keep, inside;
 	long freed;		/* objects: tables of before, which no view sees any more */
+	struct model_slot slots[SLOTS];		/* of @next, as the caller passed them */
 } intruder;
 
 /* The slot of the next table with the bytes of @m, a slot of the current table. */
@@ -705,8 +706,11 @@ static void intruder_acts(struct context *context)
 		table->generation++;
 		model_remove(m, table->generation);
 		expect(!virtio_mem_xlate_remove_nowait(context->xlate, m->slot.gpa, m->slot.size));
+		/* Of replace(): as if the slot was removed before, with all that changed it. */
 		if (same && intruder.keep)
 			same->removed = 0;
+		else if (same)
+			*same = intruder.slots[same - next.slots];
 		calls[28]++;
 		return;
 	}
@@ -809,6 +813,7 @@ static void load(struct context *context, unsigned int kind)
 		intruder.pause = intruder.left ? pick(64) : 0;
 		intruder.keep = kind == ADD;
 		intruder.freed = 0;
+		memcpy(intruder.slots, next.slots, sizeof(intruder.slots));
 		switch (kind) {
 		case REGISTER:
 			ret = register_some(context, from, n);

@@ -158,9 +158,10 @@ clamped() {
 		has "$core" virtio_mem_xlate_next_cold "$index" 2 &&
 		has "$core" virtio_mem_xlate_kvec "$index" 2 &&
 		has "$core" virtio_mem_xlate_bvec "$index" 2 &&
-		# The offset in a young or absent slot, whether the view sees the slot and its
-		# young memory, and whether the access is forbidden.
-		has "$core" slot_byte_cold "$index" 4
+		# The offset in a young or absent slot, and whether the access is forbidden;
+		# whether the view sees the slot, and its young memory.
+		has "$core" slot_byte_cold "$index" 2 &&
+		has "$core" slot_seen "$index" 2
 }
 
 # uncounted DIR: do counters and events take part only where a lookup has failed?
