@@ -89,6 +89,7 @@ struct virtio_mem_xlate {
 	bool settling, dying;
 	u32 settle_generation;
 	u64 settle_version;
+	u32 build_generation;		/* of the table when a build began, or U32_MAX */
 	unsigned int nr_changes;	/* above NR_CHANGES: not all are in @changes */
 	struct change changes[NR_CHANGES];
 	/* One batch of callbacks waits for views, then for holds, then for a worker. */
@@ -481,6 +482,7 @@ virtio_mem_xlate_register(const struct virtio_mem_xlate_slot *slots, unsigned in
 	INIT_WORK(&xlate->renew, renew_work);
 	INIT_WORK(&xlate->settle, settle_work);
 	INIT_WORK(&xlate->call, call_work);
+	xlate->build_generation = U32_MAX;
 	RCU_INIT_POINTER(xlate->table, table);
 	err = xa_alloc(&contexts, &xlate->id, xlate, xa_limit_31b, GFP_KERNEL_ACCOUNT);
 	if (err)
@@ -523,28 +525,40 @@ static void note_change(struct virtio_mem_xlate *xlate, u64 gpa, u64 size)
 		queue_work(workqueue, &xlate->renew);
 }
 
-/* Brings the changes since publish() began into @new: those noted, or the state of all slots. */
+/*
+ * Must publish() carry @slot?  In the place of a slot that was removed before it began, the next
+ * table may have a new slot.  A replace(), which does not @keep slots, has memory of its own for
+ * each slot that did not change; among @all slots are such slots.
+ */
+static bool must_carry(const struct xlate_slot *slot, u32 generation, bool keep, bool all)
+{
+	if (!slot_is_live(slot))
+		return keep && slot_changed_since(slot, generation);
+	return keep || !all || slot_changed_since(slot, generation);
+}
+
+/*
+ * Brings the changes since publish() began at @generation into @new: those noted, or the state of
+ * all slots.
+ */
 static void carry_changes(struct virtio_mem_xlate *xlate, struct virtio_mem_xlate_table *new,
-			  bool keep)
+			  u32 generation, bool keep)
 {
 	const struct virtio_mem_xlate_table *base = current_table(xlate);
-	const struct change all = { base->slots[0].gpa, U64_MAX - base->slots[0].gpa };
-	unsigned int nr = xlate->nr_changes, i;
+	const struct change whole = { base->slots[0].gpa, U64_MAX - base->slots[0].gpa };
+	bool all = xlate->nr_changes > NR_CHANGES;
+	unsigned int nr = all ? 1 : xlate->nr_changes, i;
 	const struct xlate_slot *slot;
 
-	if (nr > NR_CHANGES)
-		nr = 1;
 	for (i = 0; i < nr; i++) {
-		const struct change *change = &xlate->changes[i];
-
-		if (xlate->nr_changes > NR_CHANGES)
-			change = &all;
+		const struct change *change = all ? &whole : &xlate->changes[i];
 
 		slot = table_search(base, SEARCH_ALL, change->gpa);
 		for (; slot < base->slots + base->nr_slots &&
 		     slot->gpa - change->gpa < change->size; slot++) {
 			step(slot - base->slots);
-			table_carry(new, slot, keep);
+			if (must_carry(slot, generation, keep, all))
+				table_carry(new, slot);
 		}
 	}
 }
@@ -568,26 +582,27 @@ static int publish(struct virtio_mem_xlate *xlate, bool keep,
 		nr_base = keep ? base->nr_live : 0;
 		generation = base->generation;
 		xlate->nr_changes = 0;
+		xlate->build_generation = generation;
 	}
 	if (base == &no_slots)
 		return -ENODEV;
-	new = table_create(nr_base, slots, nr_slots);
-	if (IS_ERR(new))
-		return PTR_ERR(new);
 	/* The slow part is not under @change; other updates may change @base in place meanwhile. */
-	err = table_complete(new, keep ? base : NULL, generation, nr_slots);
-	if (err) {
-		table_free(new);
-		return err;
-	}
+	new = table_create(nr_base, slots, nr_slots);
+	err = IS_ERR(new) ? PTR_ERR(new) :
+			    table_complete(new, keep ? base : NULL, generation, nr_slots);
 	scoped_guard(mutex, &xlate->change) {
-		carry_changes(xlate, new, keep);
-		new->log = base->log;
-		/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */
-		rcu_assign_pointer(xlate->table, new);
+		xlate->build_generation = U32_MAX;
+		if (!err) {
+			carry_changes(xlate, new, generation, keep);
+			new->log = base->log;
+			/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */
+			rcu_assign_pointer(xlate->table, new);
+		}
 	}
+	if (err && !IS_ERR(new))
+		table_free(new);
 	*old = base;
-	return 0;
+	return err;
 }
 
 /* As publish(), and waits for views; for holds too if it does not @keep. */
@@ -843,7 +858,8 @@ static void settle_work(struct work_struct *work)
 		more = more && first <= last;
 		if (more) {
 			end = min(last, first + NR_STEPS);
-			table_settle(table, xlate->settle_generation, first, end);
+			table_settle(table, min(xlate->settle_generation, xlate->build_generation),
+				     first, end);
 			first = end + 1;
 		} else if (table->young_first <= table->young_last && !xlate->dying) {
 			settle_later(xlate);

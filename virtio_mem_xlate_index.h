@@ -557,15 +557,13 @@ static int table_seal(struct virtio_mem_xlate_table *table)
 
 /*
  * Brings the state of @from, a slot of the current table that an update changed in place, into the
- * same slot of @table, which nobody sees yet.  Where it was removed, so is the slot of @table if
- * @keep: it is there as one of the current table.
+ * same slot of @table, which nobody sees yet.
  */
-static void table_carry(struct virtio_mem_xlate_table *table, const struct xlate_slot *from,
-			bool keep)
+static void table_carry(struct virtio_mem_xlate_table *table, const struct xlate_slot *from)
 {
 	struct xlate_slot *slot = table_find(table, from->gpa, from->size);
 
-	if (!slot || (!keep && !slot_is_live(from)))
+	if (!slot)
 		return;
 	if (slot_is_direct(slot))
 		index_search(table, slot);

@@ -450,16 +450,31 @@ static bool slot_is_live(const struct xlate_slot *slot)
 
 /*
  * Did views of @generation see @slot live?  For the builder of the next table, while other
- * updates change this one in place.
+ * updates change this one in place: an absent slot that becomes present, or is removed, gets
+ * another @until before it loses SLOT_ABSENT.
  */
 static bool slot_was_live(const struct xlate_slot *slot, u32 generation)
 {
-	return READ_ONCE(slot->until) > generation || READ_ONCE(slot->state) & SLOT_ABSENT;
+	/* Pairs with the smp_wmb() in table_set_present() and table_remove(). */
+	u32 state = smp_load_acquire(&slot->state);
+
+	return state & SLOT_ABSENT || READ_ONCE(slot->until) > generation;
 }
 
 static bool slot_is_young(const struct xlate_slot *slot)
 {
 	return slot->until == SLOT_LIVE && slot->state >> YOUNG_SHIFT & VIRTIO_MEM_XLATE_RW;
+}
+
+/*
+ * Has an update changed @slot since @generation?  No slot that is younger was settled.  From
+ * FLIPS on, the state of a live slot does not tell.
+ */
+static bool slot_changed_since(const struct xlate_slot *slot, u32 generation)
+{
+	if (slot_is_young(slot))
+		return slot->state >> SINCE_SHIFT >= generation;
+	return slot->until != SLOT_LIVE && slot->until > generation;
 }
 
 /* What views taken now may do with a live slot; 0 if it is absent. */

@@ -26,6 +26,7 @@ struct model_slot {
 	u32 since;		/* first generation that sees the memory */
 	u32 absent;		/* first generation that sees the slot without memory */
 	u32 removed;		/* first generation that sees no slot */
+	bool lost;		/* removed while it was absent: no view sees memory any more */
 };
 
 /* Memory that a slot had before. */
@@ -104,8 +105,7 @@ static inline struct model_slot *model_exact(const struct model *model, u64 gpa,
 /* A slot that became absent in place is absent for all views of before its removal. */
 static inline void model_remove(struct model_slot *m, u32 generation)
 {
-	if (m->absent != SLOT_LIVE)
-		m->absent = 0;
+	m->lost = m->absent != SLOT_LIVE;
 	m->removed = generation;
 }
 
@@ -149,20 +149,26 @@ static inline struct model_slot model_settled(const struct model_slot *m)
 
 /*
  * Might a view of @generation have had [@gpa, @gpa + @len) at @kva, before the slot got other
- * memory?  A cursor may keep it for the view, which range() then has lost.
+ * memory, or was removed while it was absent?  A cursor may keep it for the view, which range() then has lost.
  */
 static inline bool model_was(const struct model *model, u32 generation, wide gpa, wide len,
 			     unsigned int access, uintptr_t kva)
 {
+	const struct model_slot *m = model_find(model, gpa);
+	struct model_past past;
 	unsigned int i;
 
-	for (i = 0; i < model->nr_past; i++) {
-		const struct model_past *past = &model->past[i];
-
-		if (past->since <= generation && generation < past->until &&
-		    (past->slot.access & access) == access && past->slot.gpa <= gpa &&
-		    gpa + len <= (wide)past->slot.gpa + past->slot.size &&
-		    kva == (uintptr_t)past->slot.kva + (uintptr_t)(gpa - past->slot.gpa))
+	for (i = 0; i <= model->nr_past; i++) {
+		if (i < model->nr_past)
+			past = model->past[i];
+		else if (m && m->lost)
+			past = (struct model_past){ m->slot, m->since, m->absent };
+		else
+			break;
+		if (past.since <= generation && generation < past.until &&
+		    (past.slot.access & access) == access && past.slot.gpa <= gpa &&
+		    gpa + len <= (wide)past.slot.gpa + past.slot.size &&
+		    kva == (uintptr_t)past.slot.kva + (uintptr_t)(gpa - past.slot.gpa))
 			return true;
 	}
 	return false;
@@ -196,7 +202,7 @@ static inline int model_byte(const struct model *model, u32 generation, wide gpa
 
 	if (!m || m->removed <= generation)
 		return -EFAULT;
-	if (m->since > generation || m->absent <= generation)
+	if (m->since > generation || m->absent <= generation || m->lost)
 		return -EAGAIN;
 	if ((m->slot.access & access) != access)
 		return -EPERM;

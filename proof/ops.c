@@ -414,6 +414,7 @@ static void end_views(struct srcu_struct *ssp)
 		expect(sees(&view, &next, &next));
 		expect(sees_at(&view, &next, &next, updating->table));
 		virtio_mem_xlate_read_unlock(&view);
+		updating = NULL;	/* what it waits for now are callbacks */
 	}
 }
 
@@ -628,7 +629,145 @@ static int register_some(struct context *context, const struct virtio_mem_xlate_
 
 static void log_some(struct context *context, bool start);
 
+static unsigned int nr_live(const struct table *table)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < table->model.nr; i++)
+		n += model_is_live(&table->slots[i]);
+	return n;
+}
+
+/*
+ * In-place updates by another processor while @updating builds a table.  They go to the current
+ * table, and to @next where they change a slot that it has, too.
+ */
+static struct {
+	unsigned int left, pause;
+	bool keep, inside;
+	long freed;		/* objects: tables of before, which no view sees any more */
+	struct model_slot slots[SLOTS];		/* of @next, as the caller passed them */
+} intruder;
+
+/* The slot of the next table with the bytes of @m, a slot of the current table. */
+static struct model_slot *same_in_next(const struct model_slot *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < next.model.nr; i++)
+		if (next.slots[i].slot.gpa == m->slot.gpa && next.slots[i].slot.size == m->slot.size)
+			return &next.slots[i];
+	return NULL;
+}
+
+static void intruder_flips(struct context *context, struct model_slot *m)
+{
+	struct table *table = context->table;
+	void *kva = arena + (m->slot.size < ARENA - 256 ? byte() : 0);
+	u64 gpa = m->slot.gpa, size = m->slot.size;
+	bool at_once = table->generation >= FLIPS;
+
+	if (!model_is_present(m) && (wide)(uintptr_t)kva + size > UINTPTR_MAX)
+		return;
+	if (model_is_present(m)) {
+		model_set_absent(&table->model, m, table->generation + !at_once, at_once);
+		expect(!virtio_mem_xlate_set_absent(context->xlate, gpa, size));
+	} else {
+		model_set_present(&table->model, m, at_once ? NO_GENERATION : table->generation,
+				  kva, 1 + pick(3));
+		expect(!virtio_mem_xlate_set_present(context->xlate, gpa, size, kva,
+						     m->slot.access));
+	}
+	table->generation += !at_once;
+	calls[27]++;
+}
+
+static void intruder_acts(struct context *context)
+{
+	struct table *table = context->table;
+	struct model_slot *m, *same;
+	unsigned int kind = pick(8), n;
+
+	if (kind == 7) {	/* a worker settles what it may */
+		intruder.freed += live_objects;
+		srcu_advance_all();
+		intruder.freed -= live_objects;
+		if (context->xlate->settle.queued)
+			work_run(workqueue, &context->xlate->settle);
+		return;
+	}
+	if (!table->model.nr || table->model.nr_past + 4 > PAST)
+		return;
+	m = &table->slots[pick(table->model.nr)];
+	if (!model_is_live(m))
+		return;
+	same = same_in_next(m);
+	if (kind == 6) {
+		table->generation++;
+		model_remove(m, table->generation);
+		expect(!virtio_mem_xlate_remove_nowait(context->xlate, m->slot.gpa, m->slot.size));
+		/* Of replace(): as if the slot was removed before, with all that changed it. */
+		if (same && intruder.keep)
+			same->removed = 0;
+		else if (same)
+			*same = intruder.slots[same - next.slots];
+		calls[28]++;
+		return;
+	}
+	intruder_flips(context, m);
+	if (kind == 5)
+		intruder_flips(context, m);
+	/* More changes than are noted one by one, though they change nothing. */
+	for (n = 0; kind == 4 && !model_is_present(m) && n <= NR_CHANGES; n++)
+		expect(!virtio_mem_xlate_set_absent(context->xlate, m->slot.gpa, m->slot.size));
+	calls[29] += n > 0;
+	if (same)
+		*same = model_settled(m);
+}
+
+static void intrude(void)
+{
+	struct context *context = updating;
+
+	if (!intruder.left || intruder.inside || !context || in_place ||
+	    !lockdep_is_held(&context->xlate->update) || lockdep_is_held(&context->xlate->change))
+		return;
+	if (intruder.pause) {
+		intruder.pause--;
+		return;
+	}
+	intruder.pause = byte() / 2;
+	intruder.left--;
+	intruder.inside = true;
+	updating = NULL;
+	in_reclaim = true;
+	intruder_acts(context);
+	in_reclaim = false;
+	updating = context;
+	intruder.inside = false;
+}
+
 enum { REGISTER, REPLACE, ADD, REPLACE_NOWAIT };
+
+/* Some of @slots have the bytes of slots of the table, to add those that were removed. */
+static void take_places(const struct context *context, struct virtio_mem_xlate_slot *slots,
+			unsigned int n, bool removed)
+{
+	const struct model *model = &context->table->model;
+	unsigned int first, i;
+
+	if (!model->nr || pick(2))
+		return;
+	first = pick(model->nr);
+	for (i = 0; i < n && i < model->nr; i++) {
+		const struct model_slot *m = &model->slots[(first + i) % model->nr];
+
+		if (removed && model_is_live(m))
+			continue;
+		slots[i].gpa = m->slot.gpa;
+		slots[i].size = m->slot.size;
+	}
+}
 
 static void load(struct context *context, unsigned int kind)
 {
@@ -645,6 +784,8 @@ static void load(struct context *context, unsigned int kind)
 		kind = REPLACE;
 	if (!context->xlate && kind != REGISTER)
 		return;
+	if (kind != REGISTER)
+		take_places(context, slots, n, kind == ADD);
 	table_empty(&next);
 	if (kind == ADD) {
 		next_keep(context);
@@ -668,6 +809,11 @@ static void load(struct context *context, unsigned int kind)
 		fail_allocation = failing;
 		if (kind != REGISTER)
 			update_begins(context, false);
+		intruder.left = !failing && context->registered && pick(2) ? 1 + pick(4) : 0;
+		intruder.pause = intruder.left ? pick(64) : 0;
+		intruder.keep = kind == ADD;
+		intruder.freed = 0;
+		memcpy(intruder.slots, next.slots, sizeof(intruder.slots));
 		switch (kind) {
 		case REGISTER:
 			ret = register_some(context, from, n);
@@ -682,12 +828,13 @@ static void load(struct context *context, unsigned int kind)
 			ret = virtio_mem_xlate_replace_nowait(context->xlate, from, n);
 		}
 		update_ends();
+		intruder.left = 0;
 		failed = failing && !fail_allocation;
 		fail_allocation = 0;
 		expect(ret == (failed ? -ENOMEM : want));
 		if (!ret)
 			break;
-		expect(live_objects == objects && held_of(context) == views);
+		expect(live_objects == objects - intruder.freed && held_of(context) == views);
 		expect(grace_periods == waits && hold_waits == hold_waited);
 		if (!failed || !each)
 			return;
@@ -704,7 +851,7 @@ static void load(struct context *context, unsigned int kind)
 		expect(!held_of(context) && grace_periods == waits + 1);
 		expect(kind == ADD ? holds_of(context) >= kept : !holds_of(context));
 		expect(hold_waits == hold_waited + (kind != ADD));
-		expect(traced_slots == next.model.nr && traced_ns == 1);
+		expect(traced_slots == nr_live(&next) && traced_ns == 1);
 	}
 	commit(context);
 	calls[kind]++;
@@ -727,15 +874,6 @@ static int model_remove_range(u64 gpa, u64 size)
 			model_remove(m, next.generation);
 	}
 	return 0;
-}
-
-static unsigned int nr_live(const struct table *table)
-{
-	unsigned int i, n = 0;
-
-	for (i = 0; i < table->model.nr; i++)
-		n += model_is_live(&table->slots[i]);
-	return n;
 }
 
 static void remove_some(struct context *context, bool wait)
@@ -1295,7 +1433,7 @@ static void end(void)
 	nr_lives = 0;
 }
 
-/* Work that waited for memory may have made a table anew (settle_work()). */
+/* Grace periods without readers are over; renew_work() may have made a table anew. */
 static void run_work(void)
 {
 	unsigned int i;
@@ -1308,7 +1446,7 @@ static void run_work(void)
 		if (!context->xlate)
 			continue;
 		expect(*context->xlate->nr_holds == holds_of(context));
-		expect(!context->xlate->debug.callbacks);
+		expect(!context->xlate->debug.callbacks || held_of(context) || holds_of(context));
 		if (context->xlate->table == context->real)
 			continue;
 		expect(!held_of(context));
@@ -1327,6 +1465,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	input_left = size;
 	cursor = (struct virtio_mem_xlate_cursor){};
 	between_writes_hook = look_around;
+	between_reads_hook = preemption_hook = intrude;
 	grace_period_hook = end_views;
 	fail_allocation = size % 64 == 63;
 	if (module_init_call()) {
@@ -1407,7 +1546,7 @@ int main(int argc, char **argv)
 		}
 		LLVMFuzzerTestOneInput(data, (state >> 33) % sizeof(data));
 	}
-	for (i = 0; i < 27; i++)
+	for (i = 0; i < 30; i++)
 		printf("%lu ", calls[i]);
 	printf("calls of each kind\n%lu runs from seed %llu, 0 findings\n", runs, seed - 1);
 	return 0;

@@ -22,20 +22,26 @@ ORDER = {
     'virtio_mem_xlate_read_unlock': ('srcu_read_unlock(',),
     'wait_for_readers': ('might_sleep(', 'synchronize_srcu_expedited(&>views',
                          'synchronize_srcu_expedited(&>holds'),
-    'call_work': ('list_splice_init(', 'wait_for_readers(', '>func('),
-    'settle_work': ('>generation;', 'synchronize_srcu(', 'table_settle('),
+    'calls_start': ('list_splice_init(', 'call_srcu(&>views', 'calls_after_views'),
+    'calls_after_views': ('call_srcu(&>holds', 'calls_after_holds'),
+    'calls_after_holds': ('queue_work(',),
+    'wait_for_calls': ('virtio_mem_xlate_call(', 'wait_for_completion(', 'flush_work('),
+    'settle_later': ('>version;', '>generation;', 'call_srcu(&>views'),
     'set_log': ('smp_store_release(&>log', 'wait_for_readers('),
     # A slot that gets other memory.
     'table_set_present': ('WRITE_ONCE(>state', 'smp_wmb(', 'WRITE_ONCE(>kva', 'WRITE_ONCE(>until',
                           'smp_wmb(', 'WRITE_ONCE(>state'),
+    'table_remove': ('WRITE_ONCE(>state', 'smp_wmb(', 'WRITE_ONCE(>until', 'smp_wmb(',
+                     'WRITE_ONCE(>state'),
+    'slot_was_live': ('smp_load_acquire(&>state', 'READ_ONCE(>until'),
     'slot_byte': ('smp_load_acquire(&>kva', 'smp_load_acquire(&>until', 'READ_ONCE(>state'),
     'slot_seen': ('smp_load_acquire(&>state', 'smp_load_acquire(&>kva', 'smp_load_acquire(&>until',
                   'READ_ONCE(>state'),
     # The data before the mark, and the data before the test of the mark.
     'virtio_mem_xlate_copy_to': ('copy_piece(', 'virtio_mem_xlate_dirty(', 'copy_piece(',
                                  'virtio_mem_xlate_dirty('),
-    'virtio_mem_xlate_dirty_cold': ('smp_load_acquire(&>log', 'smp_mb(', 'test_bit_le(',
-                                    'set_bit_le('),
+    'virtio_mem_xlate_dirty_cold': ('smp_load_acquire(&>log', 'smp_mb(', 'READ_ONCE(',
+                                    'atomic_long_or('),
 }
 
 

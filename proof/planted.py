@@ -95,12 +95,36 @@ PLANTED = (
     ('publish: waits under the mutex',
      change('publish', r'rcu_assign_pointer\([^;]*;', r'\g<0> wait_for_readers({1}, true);')),
     ('publish: not serialised', change('publish', r'(?<!scoped_)guard\(mutex\)\([^;]*;', '')),
-    ('publish: merges while slots flip', change(
-        'publish', r'scoped_guard\(mutex, [^)]*\)(?=[^;]*table_complete)', '')),
+    ('publish: changes are not carried', drop('publish', r'carry_changes\(')),
+    ('publish: the merge is of now', change(
+        'table_merge', r'slot_was_live\(([^,]*), \w+\)', r'slot_is_live(\1)')),
+    ('carry: forgets changes when there are too many', change(
+        'carry_changes', r'\w+ \? 1 :', r'{1}->nr_changes > NR_CHANGES ? 0 :')),
+    ('carry: too many changes are cut', change(
+        'carry_changes', r'(\w+ = \w+->nr_changes > NR_CHANGES);', r'\1 && 0;'),
+     change('carry_changes', r'\w+ \? 1 : (\w+->nr_changes)', r'min(\1, NR_CHANGES + 0U)')),
+    ('carry: a replaced slot gets its old memory back', change(
+        'must_carry', r'\|\| !\w+ \|\|', '|| 1 ||')),
+    ('carry: a new slot goes with an old one', change(
+        'must_carry', r'\w+ && slot_changed_since\([^)]*\)', '{3}')),
+    ('carry: a removed slot stays', change(
+        'must_carry', r'\w+ && slot_changed_since\([^)]*\)', '0')),
+    ('carry: leaves direct entries', drop('table_carry', r'index_search\(')),
+    ('carry: a removed slot counts', change('table_carry', r'\w+->nr_live--;', ';')),
+    ('changes: not noted', drop('note_change', r'->changes\[')),
+    ('changes: of the build before', drop('publish', r'nr_changes = 0')),
+    ('changes: a removal is not noted', drop('remove_slots', r'note_change\(')),
+    ('changes: an absent slot is not noted', drop('virtio_mem_xlate_set_absent', r'note_change\(')),
+    ('changes: a present slot is not noted', drop('virtio_mem_xlate_set_present', r'note_change\(')),
+    ('build: until before the state', change(
+        'slot_was_live', r'(\w+ & SLOT_ABSENT) \|\| (.*);', r'\1 || was > {2};'),
+     change('slot_was_live', r'\n', r'\n\tu32 was = READ_ONCE({1}->until);\n')),
+    ('build: slots settle meanwhile', change(
+        'settle_work', r'min\((\w+->settle_generation), \w+->build_generation\)', r'\1')),
     ('publish: loses the log', drop('publish', r'->log = ')),
-    ('remove: mutex kept on an error path',
-     change('virtio_mem_xlate_remove', r'scoped_guard\(mutex, ([^)]*)\)', r'mutex_lock(\1);'),
-     before('virtio_mem_xlate_remove', r'finish_update\(', 'mutex_unlock(&{1}->change);')),
+    ('remove: mutex kept on an error path', change(
+        'remove_slots', r'guard\(mutex\)\(([^)]*)\);', r'mutex_lock(\1);'),
+     before('remove_slots', r'\*\w+ = ', 'if (!err) mutex_unlock(&{1}->change);')),
     ('remove: waits once more', twice('virtio_mem_xlate_remove', r'finish_update\(')),
     ('remove: no grace period', drop('virtio_mem_xlate_remove', r'finish_update\(')),
     ('remove: does not wait for holds',
@@ -108,7 +132,9 @@ PLANTED = (
     ('unregister: no grace period', drop('virtio_mem_xlate_unregister', r'finish_update\(')),
     ('unregister: does not wait for holds',
      change('virtio_mem_xlate_unregister', r'(finish_update\(\w+), true', r'\1, false')),
-    ('unregister: does not wait for callbacks', drop('virtio_mem_xlate_unregister', r'flush_work\(')),
+    ('unregister: does not wait for callbacks', drop('virtio_mem_xlate_unregister', r'wait_for_calls\(')),
+    ('calls: does not wait for those behind a batch', drop('wait_for_calls', r'wait_for_completion\(')),
+    ('calls: does not wait for the worker', drop('wait_for_calls', r'flush_work\(')),
     ('unregister: put twice', twice('virtio_mem_xlate_unregister', r'virtio_mem_xlate_put\(')),
     ('unregister: leaves the table to views',
      drop('virtio_mem_xlate_unregister', r'rcu_assign_pointer\(')),
@@ -127,39 +153,45 @@ PLANTED = (
     ('replace_nowait: waits', change(
         'virtio_mem_xlate_replace_nowait', r'call_srcu\(', r'wait_for_readers({1}, false); \g<0>')),
     ('remove_nowait: waits', change(
-        'virtio_mem_xlate_remove_nowait', r'(?<!scoped_)guard\(mutex\)', r'wait_for_readers({1}, false); \g<0>')),
-    ('call: does not wait', drop('call_work', r'wait_for_readers\(')),
-    ('call: does not wait for holds',
-     change('call_work', r'(wait_for_readers\(\w+), true', r'\1, false')),
-    ('call: serves callbacks that were queued during its wait',
-     drop('call_work', r'wait_for_readers\('),
-     change('call_work', r'spin_lock_irqsave\(&(\w+)->', r'wait_for_readers(\1, true); \g<0>')),
+        'virtio_mem_xlate_remove_nowait', r'return', r'wait_for_readers({1}, false); \g<0>')),
+    ('call: does not wait for views', change(
+        'calls_start', r'call_srcu\(([^,]*), ([^,]*), \w+\)', r'calls_after_views(\2)')),
+    ('call: does not wait for holds', change(
+        'calls_after_views', r'call_srcu\([^;]*;', 'calls_after_holds({1});')),
+    ('call: for holds before views', change('calls_start', r'->views', '->holds'),
+     change('calls_after_views', r'->holds', '->views')),
+    ('call: two batches at once', change('calls_start', r'!\w+->calling && ', '')),
+    ('call: a batch takes callbacks that came during its wait', change(
+        'call_work', r'list_for_each_entry_safe\(',
+        r'list_splice_init(&xlate->calls, &xlate->batch); \g<0>')),
+    ('call: the next batch never begins', change('call_work', r'calls_start\([^;]*;', ';')),
+    ('call: waits for the next call', change(
+        'call_work', r'calls_start\((\w+), true\)', r'\1->calling = false')),
     ('call: the last comes first', change(
         'virtio_mem_xlate_call', r'list_add_tail\((.*?), (&\w+->calls)\)',
         r'list_add_tail(\1, (\2)->next)')),
     ('call: list under no lock',
      drop('virtio_mem_xlate_call', r'spin_lock_irqsave\('),
      drop('virtio_mem_xlate_call', r'spin_unlock_irqrestore\(')),
-    ('call: not queued', drop('virtio_mem_xlate_call', r'queue_work\(')),
+    ('call: not queued', drop('calls_after_holds', r'queue_work\(')),
     ('call: called twice', twice('call_work', r'->func\(')),
     ('synchronize: does not wait', drop('virtio_mem_xlate_synchronize', r'wait_for_readers\(')),
     ('synchronize: waits for holds', change(
         'virtio_mem_xlate_synchronize', r'(wait_for_readers\(\w+), false', r'\1, true')),
     ('context_free: tables wait for views no more', drop('context_free', r'srcu_barrier\(')),
-    ('context_free: leaves callbacks', drop('context_free', r'flush_work\(')),
+    ('context_free: leaves callbacks', drop('context_free', r'wait_for_calls\(')),
+    ('context_free: leaves slots that settle', drop('context_free', r'dying = ')),
     ('context_free: leaves work that settles', drop('context_free', r'cancel_work_sync\(')),
 
     # Merge and sort
     ('merge: keeps removed slots', change(
-        'table_merge', r'if \(!slot_is_live\([^;]*;', ';')),
+        'table_merge', r'if \(!slot_was_live\([^;]*;', ';')),
     ('merge: forgets the state of slots',
      change('slot_settled', r'slot_access\((\w+)\)', r'(\1->state & VIRTIO_MEM_XLATE_RW)')),
     ('merge: slots stay young', change(
         'table_merge', r'slot_settled\(&([^;]*)\);', r'\1;')),
     ('merge: new slots behind all', change(
         'table_merge', r'(for \(; \w+ < \w+ &&) \w+->gpa < [^;]*;', r'\1 0;')),
-    ('merge: the gap of removed slots stays', change(
-        'table_merge', r'->nr_slots = [^;]*;', r'->nr_slots = {1}->nr_slots;')),
     ('sort: not by the last digit', change('slots_sort', r'BITS_PER_LONG_LONG', '63', 1)),
 
     # In-place updates
@@ -169,7 +201,9 @@ PLANTED = (
     ('remove: a removed slot ends it', change('table_remove', r'continue;', 'break;')),
     ('remove: leaves direct entries', drop('table_remove', r'index_search\(')),
     ('remove: an absent slot stays', change(
-        'table_remove', r'WRITE_ONCE\(\w+->state, [^;]*;', ';')),
+        'table_remove', r'WRITE_ONCE\(\w+->state, 0\);', ';')),
+    ('remove: an absent slot is gone for views of before', change(
+        'table_remove', r'if \(\w+->until == SLOT_LIVE\)', 'if (1)')),
     ('generation without a barrier', change(
         'next_generation', r'smp_store_release\(&([^,]*),', r'WRITE_ONCE(\1,')),
     ('generation read without a barrier', change(
@@ -194,16 +228,22 @@ PLANTED = (
         'table_set_present', r'WRITE_ONCE\((\w+)->state, [^;]*YOUNG_SHIFT\);',
         r'WRITE_ONCE(\1->state, {5}); if (can_be_direct(\1)) index_slot({1}, \1, direct_entry(\1));')),
     ('set_present: without the generation', drop('table_set_present', r'next_generation\(')),
-    ('set_present: never settled', drop('virtio_mem_xlate_set_present', r'queue_work\(')),
+    ('set_present: never settled', drop('virtio_mem_xlate_set_present', r'settle_later\(')),
     ('set_present: any memory', change(
         'virtio_mem_xlate_set_present', r'slot_validate\([^?]*\?:', '')),
     ('settle: too early', change(
-        'table_settle', r'(->state >> SINCE_SHIFT) <', r'\1 <=')),
-    ('settle: without a wait', drop('settle_work', r'synchronize_srcu\(')),
+        'table_settle', r'(->state >> SINCE_SHIFT) >=', r'\1 >')),
+    ('settle: without a wait', change(
+        'settle_later', r'call_srcu\([^;]*;', 'queue_work(workqueue, &{1}->settle);')),
     ('settle: what became young during the wait', change(
-        'settle_work', r'table_settle\((\w+), \w+\)', r'table_settle(\1, \1->generation)')),
-    ('settle: slots of a later table', change('settle_work', r' && \w+->version == \w+', '')),
-    ('settle: gives up', drop('settle_work', r'queue_work\(')),
+        'settle_work', r'min\((\w+)->settle_generation[^)]*\)', r'\1->table->generation')),
+    ('settle: of another version', change(
+        'settle_later', r'(settle_version = [^;]*);', r'\1 + 1;')),
+    ('settle: leaves young slots that it passed', drop('table_settle', r'table_note_young\(')),
+    ('settle: one chunk', change('settle_work', r'while \(\w+\);', 'while (0);')),
+    ('settle: slots of a later table', change(
+        'settle_work', r'\w+->version == \w+->settle_version', 'true')),
+    ('settle: gives up', drop('settle_work', r'settle_later\(')),
     ('settle: not in the index', change('table_settle', r'if \(can_be_direct', 'if (0 && can_be_direct')),
 
     # Readers
@@ -235,8 +275,8 @@ PLANTED = (
         'virtio_mem_xlate_range_cold',
         r'slot_byte\((\w+), (\w+)->generation, (\w+)\.start, (\w+), (&\w+), (&\w+)\) \?:',
         r'\g<0> slot_byte(\1 + 1, \2->generation, \3.start + \3.len - 1, \4, \5, \6) ?:')),
-    ('bvec: the failing byte is the next piece', change(
-        'virtio_mem_xlate_bvec', r'\w+\.start -= [^;]*;', ';')),
+    ('bvec: the failing byte is the first of the slot', change(
+        'virtio_mem_xlate_bvec', r'\w+ \+= \w+ - \w+;', ';')),
 
     # References
     ('put: frees at once', change(
@@ -259,7 +299,12 @@ PLANTED = (
     ('dirty: read without a barrier', change(
         'virtio_mem_xlate_dirty_cold', r'smp_load_acquire\(&', 'READ_ONCE(')),
     ('dirty: no barrier before the test', drop('virtio_mem_xlate_dirty_cold', r'smp_mb\(')),
-    ('dirty: not the last page', change('virtio_mem_xlate_dirty_cold', r'(\w+) <= (\w+); \1\+\+', r'\1 < \2; \1++')),
+    ('dirty: not the last page', change(
+        'virtio_mem_xlate_dirty_cold', r'while \((\w+) <= ', r'while (\1 < ')),
+    ('dirty: indexed by int', change(
+        'virtio_mem_xlate_dirty_cold', r'\(size_t\)\(', '(int)(unsigned char)(')),
+    ('dirty: a bit that is set is enough', change(
+        'virtio_mem_xlate_dirty_cold', r'(\w+) & ~READ_ONCE\((\*\w+)\)', r'!(\1 & READ_ONCE(\2))')),
     ('copy_to: no mark of a copy in one slot', drop('virtio_mem_xlate_copy_to', r'virtio_mem_xlate_dirty\(')),
     ('copy_to: no mark of a copy over slots', drop('virtio_mem_xlate_copy_to', r'virtio_mem_xlate_dirty\(', 1)),
 )

@@ -193,6 +193,7 @@ static void *worker(void *arg)
 {
 	while (!stop) {
 		flush_workqueue(workqueue);
+		flush_workqueue(callback_queue);
 		sched_yield();
 	}
 	return NULL;

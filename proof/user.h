@@ -90,12 +90,12 @@ struct rcu_head {
 #define data_race(x) READ_ONCE(x)
 #define WRITE_ONCE(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELAXED)
 #else
-#define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
+#define READ_ONCE(x) ({ between_reads(); *(const volatile typeof(x) *)&(x); })
 #define data_race(x) (x)
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v), between_writes())
 #endif
 #define smp_store_release(p, v) (__atomic_store_n(p, v, __ATOMIC_RELEASE), between_writes())
-#define smp_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define smp_load_acquire(p) (between_reads(), __atomic_load_n(p, __ATOMIC_ACQUIRE))
 #define smp_wmb() __atomic_thread_fence(__ATOMIC_RELEASE)
 #define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
@@ -178,6 +178,15 @@ static inline void between_writes(void)
 {
 	if (between_writes_hook)
 		between_writes_hook();
+}
+
+/* And before a read of what they may change. */
+static void (*between_reads_hook)(void);
+
+static inline void between_reads(void)
+{
+	if (between_reads_hook)
+		between_reads_hook();
 }
 
 /*
@@ -526,20 +535,26 @@ static inline void scope_leave(struct mutex **m)
 	} while (0)
 
 /*
- * SRCU: two counters of readers, of which new ones take the one that a wait is
- * not waiting for.
+ * SRCU: two counters of readers, of which new readers take the one of @index.  A grace period is
+ * over when each counter has been 0 since it began; who waits, and each worker, takes it on.
  */
 struct srcu_struct {
 	atomic_long readers[2];
 	atomic_uint index;
-	pthread_mutex_t waiting;
+	pthread_mutex_t lock;		/* never held over a wait */
+	struct rcu_head *callbacks, **last;	/* in order, behind the batch */
+	struct rcu_head *batch;		/* whose grace period has begun */
+	bool calling_back;
+	unsigned int idle;		/* bit i: readers[i] has been 0 since then */
 	bool initialised, has_class;
-	struct rcu_head *callbacks;	/* under @waiting */
+	struct srcu_struct *next;	/* of all, under @srcus_lock */
 };
 
 /* Of a test: what ends the views of @ssp that are held when an update waits for them. */
 static void (*grace_period_hook)(struct srcu_struct *ssp);
 static atomic_ulong grace_periods;
+static struct srcu_struct *srcus;
+static pthread_mutex_t srcus_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static inline int init_srcu_struct(struct srcu_struct *ssp)
 {
@@ -548,25 +563,39 @@ static inline int init_srcu_struct(struct srcu_struct *ssp)
 	atomic_init(&ssp->readers[0], 0);
 	atomic_init(&ssp->readers[1], 0);
 	atomic_init(&ssp->index, 0);
-	pthread_mutex_init(&ssp->waiting, NULL);
+	pthread_mutex_init(&ssp->lock, NULL);
 	ssp->initialised = true;
 	ssp->has_class = false;
 	ssp->callbacks = NULL;
+	ssp->last = &ssp->callbacks;
+	ssp->batch = NULL;
+	ssp->calling_back = false;
+	pthread_mutex_lock(&srcus_lock);
+	ssp->next = srcus;
+	srcus = ssp;
+	pthread_mutex_unlock(&srcus_lock);
 	atomic_fetch_add(&live_objects, 1);
 	return 0;
 }
 
 static inline void cleanup_srcu_struct(struct srcu_struct *ssp)
 {
+	struct srcu_struct **at;
+
 	might_sleep();
 	if (!ssp->initialised)
 		fatal("SRCU cleaned up but never initialised");
 	if (ssp->readers[0] || ssp->readers[1])
 		fatal("SRCU cleaned up under a reader");
-	if (ssp->callbacks)
+	if (ssp->callbacks || ssp->batch || ssp->calling_back)
 		fatal("SRCU cleaned up under a callback");
 	ssp->initialised = false;
-	pthread_mutex_destroy(&ssp->waiting);
+	pthread_mutex_lock(&srcus_lock);
+	for (at = &srcus; *at != ssp; at = &(*at)->next)
+		;
+	*at = ssp->next;
+	pthread_mutex_unlock(&srcus_lock);
+	pthread_mutex_destroy(&ssp->lock);
 	atomic_fetch_sub(&live_objects, 1);
 }
 
@@ -597,17 +626,110 @@ static inline void __srcu_read_unlock(struct srcu_struct *ssp, int index)
 static inline void call_srcu(struct srcu_struct *ssp, struct rcu_head *head,
 			     void (*func)(struct rcu_head *head))
 {
+	struct rcu_head *other;
+
 	head->func = func;
-	pthread_mutex_lock(&ssp->waiting);
-	head->next = ssp->callbacks;
-	ssp->callbacks = head;
-	pthread_mutex_unlock(&ssp->waiting);
+	head->next = NULL;
+	pthread_mutex_lock(&ssp->lock);
+	if (!ssp->initialised)
+		fatal("call_srcu() of SRCU that is not there");
+	for (other = ssp->callbacks; other; other = other->next)
+		require(other != head, "call_srcu() of a callback that waits");
+	for (other = ssp->batch; other; other = other->next)
+		require(other != head, "call_srcu() of a callback that waits");
+	*ssp->last = head;
+	ssp->last = &head->next;
+	pthread_mutex_unlock(&ssp->lock);
+}
+
+/* The callbacks whose grace period is over, or NULL. */
+static inline struct rcu_head *srcu_grace_period(struct srcu_struct *ssp)
+{
+	struct rcu_head *over = NULL;
+	unsigned int i;
+
+	if (ssp->calling_back)
+		return NULL;
+	if (!ssp->batch) {
+		ssp->batch = ssp->callbacks;
+		ssp->callbacks = NULL;
+		ssp->last = &ssp->callbacks;
+		ssp->idle = 0;
+	}
+	for (i = 0; i < 2 && ssp->batch; i++) {
+		ssp->idle |= (atomic_load(&ssp->readers[0]) == 0) | (atomic_load(&ssp->readers[1]) == 0) << 1;
+		/* New readers take the counter that need not become 0 again. */
+		if (ssp->idle != 3 && ssp->idle == 2 - (atomic_load(&ssp->index) & 1))
+			atomic_fetch_add(&ssp->index, 1);
+	}
+	if (ssp->batch && ssp->idle == 3) {
+		over = ssp->batch;
+		ssp->batch = NULL;
+		ssp->calling_back = true;
+	}
+	return over;
+}
+
+/* Takes a grace period on, and calls back if it is over; else returns false. */
+static inline bool srcu_advance(struct srcu_struct *ssp)
+{
+	struct rcu_head *head, *next;
+	bool was = in_interrupt;
+
+	pthread_mutex_lock(&ssp->lock);
+	head = srcu_grace_period(ssp);
+	pthread_mutex_unlock(&ssp->lock);
+	if (!head)
+		return false;
+	in_interrupt = true;
+	for (; head; head = next) {
+		next = head->next;
+		head->func(head);
+	}
+	in_interrupt = was;
+	pthread_mutex_lock(&ssp->lock);
+	ssp->calling_back = false;
+	pthread_mutex_unlock(&ssp->lock);
+	return true;
+}
+
+static inline bool srcu_advance_all(void)
+{
+	struct srcu_struct *ssp;
+	bool advanced = false;
+
+	if (pthread_mutex_trylock(&srcus_lock))
+		return false;
+	for (ssp = srcus; ssp; ssp = ssp->next)
+		advanced |= srcu_advance(ssp);
+	pthread_mutex_unlock(&srcus_lock);
+	return advanced;
+}
+
+/* Of one who waits for what only another thread can do. */
+static inline void wait_for_others(const char *what)
+{
+#ifdef THREADS
+	(void)what;
+	sched_yield();
+#else
+	fatal("waits for ever for %s", what);
+#endif
+}
+
+struct srcu_waiter {
+	struct rcu_head head;
+	atomic_bool over;
+};
+
+static inline void srcu_wake(struct rcu_head *head)
+{
+	container_of(head, struct srcu_waiter, head)->over = true;
 }
 
 static inline void synchronize_srcu_expedited(struct srcu_struct *ssp)
 {
-	struct rcu_head *head, *next;
-	int i, old;
+	struct srcu_waiter waiter = {};
 
 	might_sleep();
 	if (mutexes_held)
@@ -616,37 +738,33 @@ static inline void synchronize_srcu_expedited(struct srcu_struct *ssp)
 		fatal("wait for views under reclaim");
 	if (grace_period_hook)
 		grace_period_hook(ssp);
-	pthread_mutex_lock(&ssp->waiting);
-	head = ssp->callbacks;
-	ssp->callbacks = NULL;
-	for (i = 0; i < 2; i++) {
-		old = atomic_fetch_add(&ssp->index, 1) & 1;
-		while (atomic_load(&ssp->readers[old])) {
-			if (grace_period_hook)
-				fatal("wait for a view that nobody releases");
-			sched_yield();
-		}
-	}
-	pthread_mutex_unlock(&ssp->waiting);
+	call_srcu(ssp, &waiter.head, srcu_wake);
+	while (!waiter.over)
+		if (!srcu_advance(ssp))
+			wait_for_others("a view");
 	/* Of views; those of holds have no class. */
 	atomic_fetch_add(&grace_periods, ssp->has_class);
-	for (; head; head = next) {
-		next = head->next;
-		head->func(head);
-	}
 }
 
 #define synchronize_srcu synchronize_srcu_expedited
 
+static inline bool srcu_has_callbacks(struct srcu_struct *ssp)
+{
+	bool has;
+
+	pthread_mutex_lock(&ssp->lock);
+	has = ssp->callbacks || ssp->batch || ssp->calling_back;
+	pthread_mutex_unlock(&ssp->lock);
+	return has;
+}
+
 static inline void srcu_barrier(struct srcu_struct *ssp)
 {
-	struct rcu_head *head = ssp->callbacks, *next;
-
+	might_sleep();
 	require(!ssp->readers[0] && !ssp->readers[1], "SRCU waits for a reader at the end");
-	for (ssp->callbacks = NULL; head; head = next) {
-		next = head->next;
-		head->func(head);
-	}
+	while (srcu_has_callbacks(ssp))
+		if (!srcu_advance(ssp))
+			wait_for_others("a callback");
 }
 
 #define lockdep_set_class_and_name(ssp, key, name)				\
@@ -790,7 +908,7 @@ static inline bool refcount_dec_and_test(refcount_t *r)
 struct work_struct {
 	void (*func)(struct work_struct *work);
 	struct work_struct *next;
-	struct workqueue_struct *queue;		/* the last that it was in */
+	_Atomic(struct workqueue_struct *) queue;	/* the last that it was in */
 	bool queued;
 };
 
@@ -801,6 +919,9 @@ struct workqueue_struct {
 	struct work_struct *first, **last;
 	struct work_struct *running[MAX_RUNNING];	/* by threads; some are freed meanwhile */
 };
+
+#define MAX_QUEUES 4
+static struct workqueue_struct *workqueues[MAX_QUEUES];
 
 #define WQ_UNBOUND 0
 #define WQ_MEM_RECLAIM 0
@@ -821,6 +942,7 @@ struct delayed_work {
 static inline struct workqueue_struct *alloc_workqueue(const char *name, int flags, int max)
 {
 	struct workqueue_struct *wq = kzalloc(sizeof(*wq), 0);
+	unsigned int i = 0;
 
 	(void)name;
 	(void)flags;
@@ -829,6 +951,9 @@ static inline struct workqueue_struct *alloc_workqueue(const char *name, int fla
 		return NULL;
 	pthread_mutex_init(&wq->lock, NULL);
 	wq->last = &wq->first;
+	while (workqueues[i])
+		i++;
+	workqueues[i] = wq;
 	return wq;
 }
 
@@ -924,17 +1049,59 @@ static inline void cancel_work_sync(struct work_struct *work)
 	} while (running);
 }
 
+/* Grace periods of before may be over, which queues work. */
 static inline void flush_workqueue(struct workqueue_struct *wq)
 {
-	while (work_run(wq, NULL))
-		;
+	bool advanced;
+
+	do
+		advanced = srcu_advance_all();
+	while (work_run(wq, NULL) || advanced);
 }
 
 static inline void destroy_workqueue(struct workqueue_struct *wq)
 {
+	unsigned int i = 0;
+
 	flush_workqueue(wq);
+	while (workqueues[i] != wq)
+		i++;
+	workqueues[i] = NULL;
 	pthread_mutex_destroy(&wq->lock);
 	kfree(wq);
+}
+
+struct completion {
+	atomic_bool done;
+};
+
+static inline void init_completion(struct completion *completion)
+{
+	atomic_init(&completion->done, false);
+}
+
+/* The one who waits may free @completion at once. */
+static inline void complete(struct completion *completion)
+{
+	atomic_store(&completion->done, true);
+}
+
+/* Does what workers do meanwhile, as there may be none. */
+static inline void wait_for_completion(struct completion *completion)
+{
+	unsigned int i;
+	bool busy;
+
+	might_sleep();
+	if (mutexes_held || in_reclaim)
+		fatal("wait for callbacks under a mutex or reclaim");
+	while (!atomic_load(&completion->done)) {
+		busy = srcu_advance_all();
+		for (i = 0; i < MAX_QUEUES; i++)
+			busy |= workqueues[i] && work_run(workqueues[i], NULL);
+		if (!busy && !atomic_load(&completion->done))
+			wait_for_others("a completion");
+	}
 }
 
 /* An xarray of few */

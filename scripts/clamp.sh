@@ -158,8 +158,10 @@ clamped() {
 		has "$core" virtio_mem_xlate_next_cold "$index" 2 &&
 		has "$core" virtio_mem_xlate_kvec "$index" 2 &&
 		has "$core" virtio_mem_xlate_bvec "$index" 2 &&
-		# The offset in a young or absent slot, and whether the access is forbidden.
-		has "$core" slot_byte_cold "$index" 2
+		# The offset in a young or absent slot, and whether the access is forbidden;
+		# whether the view sees the slot, and its young memory.
+		has "$core" slot_byte_cold "$index" 2 &&
+		has "$core" slot_seen "$index" 2
 }
 
 # uncounted DIR: do counters and events take part only where a lookup has failed?
@@ -244,6 +246,7 @@ for arch in x86-64 arm64; do
 	missed "the clamp of an offset in a slot" UNMASKED=slot_kva
 	missed "the mask of a slot that the view does not see" UNMASKED=slot_byte
 	missed "the mask of a forbidden access to a young slot" UNMASKED=slot_byte_cold
+	missed "the masks of a young slot's memory" UNMASKED=slot_seen
 	missed "the clamp of a cursor's offset" UNMASKED=virtio_mem_xlate_cursor_range CONSTANT_SIZE=0
 	missed "the mask of a stale cursor" UNMASKED=virtio_mem_xlate_cursor_range CONSTANT_SIZE=1
 	[ "$arch" = x86-64 ] || continue	# the other has neither debugfs nor tracepoints
