@@ -109,7 +109,7 @@ def run(log, seconds, command, **kwargs):
 
 
 CC = ['-std=gnu11', '-fno-strict-aliasing', '-w', '-g', f'-idirafter{BUILD}/include',
-      '-idirafter/usr/include/x86_64-linux-gnu', '-include', f'{TOP}/proof/user.h']
+      f'-idirafter{TOP}', '-idirafter/usr/include/x86_64-linux-gnu', '-include', f'{TOP}/proof/user.h']
 # gcc takes an offset above PTRDIFF_MAX for a negative one; proof/fuzz.sh has clang judge pointers.
 SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize=pointer-overflow',
             '-fno-sanitize-recover=all']

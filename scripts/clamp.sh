@@ -159,9 +159,8 @@ clamped() {
 		has "$core" virtio_mem_xlate_kvec "$index" 2 &&
 		has "$core" virtio_mem_xlate_bvec "$index" 2 &&
 		# The offset in a young or absent slot, and whether the access is forbidden;
-		# whether the view sees the slot, and its young memory.
-		has "$core" slot_byte_cold "$index" 2 &&
-		has "$core" slot_seen "$index" 2
+		# whether the view sees the slot, and its young memory: inline or not.
+		has "$core" slot_byte_cold "$index" $((4 - $(count "$core" slot_seen "$index")))
 }
 
 # uncounted DIR: do counters and events take part only where a lookup has failed?
