@@ -8,6 +8,7 @@
 #include "index.h"
 
 static unsigned long checks;
+static char contexts_of_check[4096];
 
 #define check(condition)							\
 	do {									\
@@ -84,6 +85,36 @@ static void check_access(void)
 	check(!__virtio_mem_xlate_kva(&view, range, U32_MAX, &kva));
 }
 
+/* A table that has used half of its generations is replaced by one that has used none. */
+static void check_renew(void)
+{
+	const struct virtio_mem_xlate_slot slot = { 4096, 4096, contexts_of_check, 3 };
+	struct virtio_mem_xlate *xlate;
+	struct virtio_mem_xlate_view view;
+
+	check(!module_init_call());
+	xlate = virtio_mem_xlate_register(&slot, 1);
+	check(!IS_ERR(xlate));
+	xlate->table->generation = FLIPS / 2;
+	fail_allocation = 1;	/* so that the next update tries again */
+	check(!virtio_mem_xlate_set_absent(xlate, 4096, 4096));
+	flush_workqueue(workqueue);
+	check(xlate->table->generation == FLIPS / 2 + 1 && !fail_allocation);
+	check(!virtio_mem_xlate_set_present(xlate, 4096, 4096, contexts_of_check, 3));
+	xlate->table->generation = FLIPS / 2;
+	check(!virtio_mem_xlate_set_absent(xlate, 4096, 4096));
+	check(xlate->table->generation == FLIPS / 2 + 1);
+	flush_workqueue(workqueue);
+	check(!xlate->table->generation);
+	virtio_mem_xlate_read_lock(xlate, &view);
+	check(slot_byte(view.table->slots, 0, 4096, 1, &(void *){ NULL }, &(u64){ 0 }) == -EAGAIN);
+	virtio_mem_xlate_read_unlock(&view);
+	stall_work(&(struct stall){ .xlate = xlate }.work.work);
+	virtio_mem_xlate_unregister(xlate);
+	module_exit_call();
+	check(!live_objects);
+}
+
 int main(void)
 {
 	unsigned long entry;
@@ -140,6 +171,7 @@ int main(void)
 	check_sizes();
 	check_pointers();
 	check_access();
+	check_renew();
 	/* Whoever runs ahead of a check gets what is inside. */
 	for (i = 0; i < 64; i++) {
 		void *kva = (void *)64;

@@ -495,7 +495,7 @@ static void call_some(struct context *context)
 	callback->life = context->life;
 	callback->again = !pick(4);
 	queue_call(callback);
-	expect(allocations == before);
+	expect((allocations == before || FLIPS < 100));
 	expect(context->xlate->debug.callbacks == callback->life->queued - callback->life->called);
 	calls[18]++;
 }
@@ -906,7 +906,7 @@ static void remove_some(struct context *context, bool wait)
 		     virtio_mem_xlate_remove_nowait(context->xlate, gpa, size);
 	in_reclaim = false;
 	update_ends();
-	expect(ret == want && allocations == before);
+	expect(ret == want && (allocations == before || FLIPS < 100));
 	expect(grace_periods == waits + (wait && !ret));
 	expect(hold_waits == hold_waited + (wait && !ret));
 	if (!wait || ret)
@@ -984,7 +984,7 @@ static void flip(struct context *context, bool present)
 			virtio_mem_xlate_set_absent(context->xlate, gpa, size);
 	in_reclaim = false;
 	update_ends();
-	expect(ret == want && allocations == before && grace_periods == waits);
+	expect(ret == want && (allocations == before || FLIPS < 100) && grace_periods == waits);
 	expect(held_of(context) == views);
 	if (done) {
 		commit(context);
@@ -1015,7 +1015,7 @@ static void unregister(struct context *context)
 	unregistering = false;
 	update_ends();
 	expect(!held_of(context) && !holds_of(context));
-	expect(allocations == before && !traced_slots);
+	expect((allocations == before || FLIPS < 100) && !traced_slots);
 	expect(context->life->called >= queued);
 	context->registered = false;
 	expect(!context->log || bits_right(context->log));
@@ -1064,7 +1064,7 @@ static void log_some(struct context *context, bool start)
 	else
 		virtio_mem_xlate_log_stop(context->xlate);
 	starting_log = stopping_log = false;
-	expect(ret == (start && (null || !bits->nr) ? -EINVAL : 0) && allocations == before);
+	expect(ret == (start && (null || !bits->nr) ? -EINVAL : 0) && (allocations == before || FLIPS < 100));
 	expect(grace_periods == waits + !ret && hold_waits == hold_waited);
 	expect(!old || bits_right(old));
 	if (ret)
@@ -1449,7 +1449,6 @@ static void run_work(void)
 		expect(!context->xlate->debug.callbacks || held_of(context) || holds_of(context));
 		if (context->xlate->table == context->real)
 			continue;
-		expect(!held_of(context));
 		next_keep(context);
 		in_place = false;
 		commit(context);
@@ -1467,9 +1466,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	between_writes_hook = look_around;
 	between_reads_hook = preemption_hook = intrude;
 	grace_period_hook = end_views;
-	fail_allocation = size % 64 == 63;
+	fail_allocation = size % 64 == 63 ? 1 : size % 64 == 62 ? 2 : 0;
 	if (module_init_call()) {
-		expect(size % 64 == 63);
+		expect(size % 64 >= 62);
 		return 0;
 	}
 	fail_allocation = 0;
