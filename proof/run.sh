@@ -20,5 +20,6 @@ step() {
 # shellcheck disable=SC2086 # an option or none
 step oracle.sh $full
 step frama.sh
-step publish.sh
+# shellcheck disable=SC2046 # an option or none
+step publish.sh $([ -n "$full" ] || echo --short)
 verdict proof
