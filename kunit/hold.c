@@ -9,10 +9,7 @@
 #include <linux/kthread.h>
 #include <linux/slab.h>
 
-#include "helpers.h"
-
-#define GPA	0x1000
-#define SIZE	0x100
+#include "one_slot.h"
 
 /* One slot, whose memory is the test's, and a task that updates the context. */
 struct guest {
@@ -23,22 +20,14 @@ struct guest {
 	int ret;
 };
 
-static struct virtio_mem_xlate_slot slot_of(void *kva)
-{
-	return (struct virtio_mem_xlate_slot){ GPA, SIZE, kva, RW };
-}
-
 static int hold_init(struct kunit *test)
 {
 	struct guest *guest = kunit_kzalloc(test, sizeof(*guest), GFP_KERNEL);
 	struct virtio_mem_xlate_slot slot;
 
 	KUNIT_ASSERT_NOT_NULL(test, guest);
-	guest->old = kunit_kmalloc(test, SIZE, GFP_KERNEL);
-	guest->new = kunit_kmalloc(test, SIZE, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, guest->old);
-	KUNIT_ASSERT_NOT_NULL(test, guest->new);
-	fill_pattern(guest->old, GPA, SIZE);
+	guest->old = filled(test);
+	guest->new = filled(test);
 	slot = slot_of(guest->old);
 	guest->xlate = virtio_mem_xlate_register(&slot, 1);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, guest->xlate);
@@ -168,7 +157,7 @@ static void updates_and_holds(struct kunit *test)
 	virtio_mem_xlate_put(xlate);
 }
 
-/* A hold of a view that sees the new table keeps no old memory, and delays nobody. */
+/* A hold under a view of the new table keeps no old memory and delays no update. */
 static void later_holds_delay_nobody(struct kunit *test)
 {
 	struct virtio_mem_xlate_hold hold, later;
