@@ -20,7 +20,7 @@ typedef unsigned _BitInt(128) wide;
 typedef unsigned __int128 wide;
 #endif
 
-/* Of a slot its last memory: a view of before sees nothing there, not what was there before. */
+/* A slot with its last memory; a view older than that memory sees nothing there. */
 struct model_slot {
 	struct virtio_mem_xlate_slot slot;
 	u32 since;		/* first generation that sees the memory */

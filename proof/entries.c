@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * entries: what is packed into an entry comes out again, for every slot, order, place
+ * entries: unpacking an entry gives the packed values again, for every slot, order, place
  * and shift that a table can have; and the kernel's helpers do as Frama-C is told.
  */
 #include "virtio_mem_xlate.c"

@@ -200,7 +200,7 @@ static void set_present(struct virtio_mem_xlate_table *table, struct model_slot 
 	flips++;
 }
 
-/* Asks all of the table of @slots, of which one may be absent, after each flip. */
+/* Asks all of the table of @slots after each flip; one slot may be absent. */
 static void run_flips(unsigned int access)
 {
 	struct virtio_mem_xlate_slot input[2];

@@ -35,7 +35,7 @@ frama() {
 		-wp -wp-rte -wp-prover cvc4,z3 -wp-timeout 60 -wp-par "$JOBS" -wp-fct "$@" table.c)
 }
 
-# frama-c exits with 0 whatever it could not prove.
+# frama-c exits with 0 even if a goal is not proved.
 wp() {
 	{
 		frama "$(IFS=,; echo "${proved[*]}")" -warn-unsigned-overflow

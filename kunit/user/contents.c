@@ -259,7 +259,7 @@ static void contents_read_only(void)
 	CHECK_EQ(byte, 'u');
 	CHECK_EQ(undo(id), 0);
 
-	/* The same after shared memory, of which no copy must be made. */
+	/* The same after shared memory, which fork must not copy. */
 	mem = map(size, PROT_READ, MAP_SHARED, new_memfd(size, 0));
 	mmap(mem + 2 * PAGE, size - 2 * PAGE, PROT_READ | PROT_WRITE,
 	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
