@@ -668,6 +668,104 @@ int virtio_mem_xlate_replace_nowait(struct virtio_mem_xlate *xlate,
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_replace_nowait);
 
 /**
+ * virtio_mem_xlate_prepare() - build the next table, for virtio_mem_xlate_commit()
+ * @xlate: the context
+ * @slots: the slots of the new table, in any order; copied
+ * @nr_slots: their number, 0 to %VIRTIO_MEM_XLATE_MAX_SLOTS
+ *
+ * virtio_mem_xlate_replace_nowait() in two steps, for a caller whose memory may go away while the
+ * table is built.  Its MMU notifier calls virtio_mem_xlate_prepared_absent() then, so that no
+ * view ever sees a slot whose memory had gone before.  A lock of the caller, under which it
+ * allocates nothing, orders these calls and virtio_mem_xlate_commit().
+ *
+ * Until virtio_mem_xlate_commit() or virtio_mem_xlate_abort(), which the same task must call soon,
+ * other updates that build a table wait.  In-place updates of the current table go on.
+ *
+ * Context: Process context.  May sleep.
+ * Return: the table, or an ERR_PTR as from virtio_mem_xlate_replace().
+ */
+struct virtio_mem_xlate_table *virtio_mem_xlate_prepare(struct virtio_mem_xlate *xlate,
+						const struct virtio_mem_xlate_slot *slots,
+						unsigned int nr_slots)
+	__acquires(&xlate->update)
+{
+	struct virtio_mem_xlate_table *table;
+	bool registered;
+	int err;
+
+	mutex_lock(&xlate->update);
+	scoped_guard(mutex, &xlate->change)
+		registered = current_table(xlate) != &no_slots;
+	table = registered ? table_create(0, slots, nr_slots) : ERR_PTR(-ENODEV);
+	if (!IS_ERR(table)) {
+		err = table_complete(table, NULL, 0, nr_slots);
+		if (!err)
+			return table;
+		table_free(table);
+		table = ERR_PTR(err);
+	}
+	mutex_unlock(&xlate->update);
+	return table;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_prepare);
+
+/**
+ * virtio_mem_xlate_prepared_absent() - take the memory of one slot of the next table away
+ * @table: from virtio_mem_xlate_prepare()
+ * @gpa: guest-physical address of the slot
+ * @size: its size, exactly
+ *
+ * Context: Any that may sleep, under memory reclaim too.
+ * Return: as virtio_mem_xlate_set_absent().
+ */
+int virtio_mem_xlate_prepared_absent(struct virtio_mem_xlate_table *table, u64 gpa, u64 size)
+{
+	return table_set_absent(table, gpa, size);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_prepared_absent);
+
+/**
+ * virtio_mem_xlate_commit() - make the next table the current one
+ * @xlate: the context
+ * @table: from virtio_mem_xlate_prepare()
+ *
+ * Views taken from now on see @table, as it is: whatever the slots of the table of before have
+ * become meanwhile.  The dirty log stays.
+ *
+ * Context: Any that may sleep, under memory reclaim too.
+ */
+void virtio_mem_xlate_commit(struct virtio_mem_xlate *xlate, struct virtio_mem_xlate_table *table)
+	__releases(&xlate->update)
+{
+	struct virtio_mem_xlate_table *old;
+
+	scoped_guard(mutex, &xlate->change) {
+		old = current_table(xlate);
+		table->log = old->log;
+		/* Pairs with srcu_dereference() in virtio_mem_xlate_read_lock(). */
+		rcu_assign_pointer(xlate->table, table);
+	}
+	mutex_unlock(&xlate->update);
+	call_srcu(&xlate->views, &old->rcu, table_free_rcu);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_commit);
+
+/**
+ * virtio_mem_xlate_abort() - free the next table
+ * @xlate: the context
+ * @table: from virtio_mem_xlate_prepare()
+ *
+ * Context: Process context.
+ */
+void virtio_mem_xlate_abort(struct virtio_mem_xlate *xlate, struct virtio_mem_xlate_table *table)
+	__releases(&xlate->update)
+{
+	mutex_unlock(&xlate->update);
+	table_free(table);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_abort);
+
+/**
  * virtio_mem_xlate_add() - add slots to the table
  * @xlate: the context
  * @slots: the slots to add, in any order; copied

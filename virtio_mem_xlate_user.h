@@ -102,8 +102,9 @@ void virtio_mem_xlate_user_slots(const struct virtio_mem_xlate_user_stretch *str
  * A VMM's table
  */
 
-/* Flag of virtio_mem_xlate_user_create(): each region in one contiguous piece. */
-#define VIRTIO_MEM_XLATE_USER_CONTIGUOUS	1U
+/* Flags of virtio_mem_xlate_user_create(). */
+#define VIRTIO_MEM_XLATE_USER_CONTIGUOUS	1U	/* each region in one contiguous piece */
+#define VIRTIO_MEM_XLATE_USER_ON_DEMAND		2U	/* pinned by faults, not by setting a table */
 
 struct virtio_mem_xlate_user *virtio_mem_xlate_user_create(unsigned int flags);
 void virtio_mem_xlate_user_destroy(struct virtio_mem_xlate_user *user);
@@ -113,6 +114,8 @@ int virtio_mem_xlate_user_set_vhost(struct virtio_mem_xlate_user *user,
 int virtio_mem_xlate_user_set_kvm(struct virtio_mem_xlate_user *user,
 				  const struct kvm_userspace_memory_region *regions,
 				  unsigned int nr_regions);
+int virtio_mem_xlate_user_fault(struct virtio_mem_xlate_user *user,
+				struct virtio_driver_range range, unsigned int access);
 int virtio_mem_xlate_user_gpa(struct virtio_mem_xlate_user *user, u64 uaddr, u64 *gpa);
 
 #endif /* _VIRTIO_MEM_XLATE_USER_H */

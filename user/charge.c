@@ -1,51 +1,71 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Charges the pages of a stretch.  The limit RLIMIT_MEMLOCK is checked against
- * user->locked_vm alone: this counter outlives exec and exit, and fork() gives a
- * process no second one.  mm->pinned_vm is for display, as VmPin.
+ * Charges pinned pages.  The limit RLIMIT_MEMLOCK is checked against user->locked_vm
+ * alone: this counter outlives exec and exit, and fork() gives a process no second one.
+ * mm->pinned_vm is for display, as VmPin.
  */
 #include <linux/cred.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
+#include <linux/slab.h>
 
 #include "user.h"
 
-static bool charge_user(struct user_struct *user, unsigned long nr_pages)
+/* The account of this process, with its limit of now; NULL without memory. */
+struct account *xlate_account_new(void)
 {
-	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
-	long old = atomic_long_read(&user->locked_vm);
+	struct account *account = kzalloc(sizeof(*account), GFP_KERNEL_ACCOUNT);
 
-	/* Check and add in one step, so that two concurrent charges cannot both fit. */
-	do {
-		if (nr_pages > limit || old > limit - nr_pages)
-			return false;
-	} while (!atomic_long_try_cmpxchg(&user->locked_vm, &old, old + nr_pages));
-	return true;
+	if (!account)
+		return NULL;
+	refcount_set(&account->refs, 1);
+	mmgrab(current->mm);
+	account->mm = current->mm;
+	if (!capable(CAP_IPC_LOCK)) {
+		account->cred = get_current_cred();
+		account->limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	}
+	return account;
 }
 
-/* Charges @stretch->nr_pages to this process and its user. */
-int xlate_charge(struct virtio_mem_xlate_user_stretch *stretch)
+struct account *xlate_account_get(struct account *account)
 {
-	if (!capable(CAP_IPC_LOCK)) {
-		if (!charge_user(current_user(), stretch->nr_pages))
-			return -ENOMEM;
-		stretch->charged = get_current_cred();
+	refcount_inc(&account->refs);
+	return account;
+}
+
+void xlate_account_put(struct account *account)
+{
+	if (!refcount_dec_and_test(&account->refs))
+		return;
+	mmdrop(account->mm);
+	if (account->cred)
+		put_cred(account->cred);
+	kfree(account);
+}
+
+int xlate_charge(struct account *account, unsigned long nr_pages)
+{
+	if (account->cred) {
+		atomic_long_t *locked = &account->cred->user->locked_vm;
+		long old = atomic_long_read(locked);
+
+		/* Check and add in one step, so that two concurrent charges cannot both fit. */
+		do {
+			if (nr_pages > account->limit || old > account->limit - nr_pages)
+				return -ENOMEM;
+		} while (!atomic_long_try_cmpxchg(locked, &old, old + nr_pages));
 	}
-	mmgrab(current->mm);
-	stretch->mm = current->mm;
-	atomic64_add(stretch->nr_pages, &stretch->mm->pinned_vm);
+	atomic64_add(nr_pages, &account->mm->pinned_vm);
 	return 0;
 }
 
 /* Called by any process: the charge goes back to the user that was charged. */
-void xlate_uncharge(struct virtio_mem_xlate_user_stretch *stretch)
+void xlate_uncharge(struct account *account, unsigned long nr_pages)
 {
-	atomic64_sub(stretch->nr_pages, &stretch->mm->pinned_vm);
-	mmdrop(stretch->mm);
-	if (stretch->charged) {
-		atomic_long_sub(stretch->nr_pages, &stretch->charged->user->locked_vm);
-		put_cred(stretch->charged);
-	}
+	atomic64_sub(nr_pages, &account->mm->pinned_vm);
+	if (account->cred)
+		atomic_long_sub(nr_pages, &account->cred->user->locked_vm);
 }

@@ -44,7 +44,8 @@ static unsigned long piece_length(struct page **pages, unsigned long nr_pages)
 	return nr_pages;
 }
 
-static void *map_piece(struct page **pages, unsigned long nr_pages, unsigned int access)
+/* Maps @pages for the device; NULL without memory. */
+void *xlate_map_pages(struct page **pages, unsigned long nr_pages, unsigned int access)
 {
 	bool writable = access & VIRTIO_MEM_XLATE_WRITE;
 
@@ -54,10 +55,10 @@ static void *map_piece(struct page **pages, unsigned long nr_pages, unsigned int
 	return vmap(pages, nr_pages, VM_MAP, writable ? PAGE_KERNEL : PAGE_KERNEL_RO);
 }
 
-static void unmap_piece(struct piece *piece)
+void xlate_unmap_pages(void *kva)
 {
-	if (is_vmalloc_addr(piece->kva))
-		vunmap(piece->kva);
+	if (is_vmalloc_addr(kva))
+		vunmap(kva);
 }
 
 /* A piece keeps no array of its pages: they are read from the page tables of vmap(). */
@@ -99,7 +100,7 @@ struct chunk *xlate_chunk_map(struct page **pages, unsigned long nr_pages, unsig
 
 		n = in_pieces ? piece_length(pages + done, nr_pages - done) : nr_pages;
 		piece->nr_pages = n;
-		piece->kva = map_piece(pages + done, n, access);
+		piece->kva = xlate_map_pages(pages + done, n, access);
 		if (!piece->kva)
 			goto err_unmap;
 		chunk->nr_pieces++;
@@ -108,7 +109,7 @@ struct chunk *xlate_chunk_map(struct page **pages, unsigned long nr_pages, unsig
 
 err_unmap:
 	while (chunk->nr_pieces--)
-		unmap_piece(&chunk->pieces[chunk->nr_pieces]);
+		xlate_unmap_pages(chunk->pieces[chunk->nr_pieces].kva);
 	kvfree(chunk);
 	return NULL;
 }
@@ -120,7 +121,7 @@ void xlate_chunk_free(struct chunk *chunk, bool dirty)
 
 	for (i = 0; i < chunk->nr_pieces; i++) {
 		unpin_piece(&chunk->pieces[i], dirty);
-		unmap_piece(&chunk->pieces[i]);
+		xlate_unmap_pages(chunk->pieces[i].kva);
 		cond_resched();
 	}
 	kvfree(chunk);

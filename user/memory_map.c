@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The memory map of a VMM: all its regions, each with a stretch.
+ * The memory map of a VMM: all its regions.
  *
  * A map may have 2^20 regions, so each loop over them has a preemption point.  That of
- * sort() and bsearch() is in cmp_region(): the kernel's sort() has none before 7.3.
+ * sort() is in its comparison: the kernel's sort() has none before 7.3.
  */
-#include <linux/bsearch.h>
 #include <linux/err.h>
 #include <linux/kvm.h>
-#include <linux/overflow.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
@@ -20,127 +18,100 @@ static int cmp_u64(u64 a, u64 b)
 	return a < b ? -1 : a > b;
 }
 
-/* Equal regions can share a stretch. */
-static int cmp_region(const void *_a, const void *_b)
+static int cmp_uaddr(const void *_a, const void *_b)
 {
 	const struct region *a = _a, *b = _b;
 
 	cond_resched();
-	return cmp_u64(a->uaddr, b->uaddr) ?: cmp_u64(a->size, b->size) ?:
-	       cmp_u64(a->access, b->access);
+	return cmp_u64(a->uaddr, b->uaddr) ?: cmp_u64(a->gpa, b->gpa);
 }
 
-void xlate_map_free(struct memory_map *map)
+static int cmp_gpa(const void *_a, const void *_b)
 {
-	unsigned int i;
+	const struct region *a = _a, *b = _b;
 
-	if (!map)
+	cond_resched();
+	return cmp_u64(a->gpa, b->gpa);
+}
+
+struct memory_map *xlate_map_get(struct memory_map *map)
+{
+	refcount_inc(&map->refs);
+	return map;
+}
+
+void xlate_map_put(struct memory_map *map)
+{
+	if (!refcount_dec_and_test(&map->refs))
 		return;
-	for (i = 0; i < map->nr; i++) {
-		if (map->regions[i].stretch)
-			virtio_mem_xlate_user_unpin(map->regions[i].stretch);
-		cond_resched();
-	}
+	if (map->account)
+		xlate_account_put(map->account);
+	if (map->space)
+		xlate_space_put(map->space);
 	kvfree(map);
 }
 
-static bool is_valid_region(const struct kvm_userspace_memory_region *kvm)
+static int region_init(struct region *region, const struct kvm_userspace_memory_region *kvm)
 {
-	return !(kvm->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)) &&
-	       kvm->memory_size && kvm->memory_size <= U64_MAX - kvm->guest_phys_addr;
+	*region = (struct region){
+		.gpa = kvm->guest_phys_addr,
+		.size = kvm->memory_size,
+		.uaddr = kvm->userspace_addr,
+		.access = kvm->flags & KVM_MEM_READONLY ? VIRTIO_MEM_XLATE_READ :
+							  VIRTIO_MEM_XLATE_RW,
+	};
+	if (kvm->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)) {
+		xlate_report_refused(region, -EINVAL, "unknown flags");
+		return -EINVAL;
+	}
+	if (!region->size || region->size > U64_MAX - region->gpa) {
+		xlate_report_refused(region, -EINVAL, "size 0, or an end above U64_MAX");
+		return -EINVAL;
+	}
+	if (!xlate_is_user_memory(region->uaddr, region->size)) {
+		xlate_report_refused(region, -EFAULT, "not user memory");
+		return -EFAULT;
+	}
+	return 0;
 }
 
-/* A map without stretches, or an ERR_PTR. */
+/* The map of this process, for xlate_map_put(), or an ERR_PTR. */
 struct memory_map *xlate_map_alloc(const struct kvm_userspace_memory_region *kvm, unsigned int nr)
 {
 	struct memory_map *map;
+	int err;
 
+	if (!current->mm)
+		return ERR_PTR(-EINVAL);
 	if (nr > VIRTIO_MEM_XLATE_MAX_SLOTS)
 		return ERR_PTR(-ENOSPC);
 	map = kvzalloc(struct_size(map, regions, nr), GFP_KERNEL_ACCOUNT);
 	if (!map)
 		return ERR_PTR(-ENOMEM);
-
+	refcount_set(&map->refs, 1);
+	err = -ENOMEM;
+	map->space = xlate_space_get(current->mm);
+	map->account = xlate_account_new();
+	if (!map->space || !map->account)
+		goto err_put;
 	for (; map->nr < nr; map->nr++, kvm++) {
-		if (!is_valid_region(kvm)) {
-			kvfree(map);
-			return ERR_PTR(-EINVAL);
-		}
-		map->regions[map->nr] = (struct region){
-			.gpa = kvm->guest_phys_addr,
-			.size = kvm->memory_size,
-			.uaddr = kvm->userspace_addr,
-			.access = kvm->flags & KVM_MEM_READONLY ? VIRTIO_MEM_XLATE_READ :
-								  VIRTIO_MEM_XLATE_RW,
-		};
+		err = region_init(&map->regions[map->nr], kvm);
+		if (err)
+			goto err_put;
 		cond_resched();
 	}
-	sort(map->regions, nr, sizeof(map->regions[0]), cmp_region, NULL);
+	sort(map->regions, nr, sizeof(map->regions[0]), cmp_uaddr, NULL);
 	return map;
+
+err_put:
+	xlate_map_put(map);
+	return ERR_PTR(err);
 }
 
-/* Shares the stretches of @old that this process has pinned. */
-void xlate_map_keep(struct memory_map *map, const struct memory_map *old)
+bool xlate_map_is_equal(const struct memory_map *a, const struct memory_map *b)
 {
-	unsigned int i;
-
-	for (i = 0; i < map->nr; i++) {
-		struct region *region = &map->regions[i];
-		const struct region *same = bsearch(region, old->regions, old->nr, sizeof(*same),
-						    cmp_region);
-
-		if (same && same->stretch->mm == current->mm)
-			region->stretch = xlate_stretch_get(same->stretch);
-	}
-}
-
-/* Pins the regions without a stretch.  After an error some may have one. */
-int xlate_map_pin(struct memory_map *map, bool in_pieces)
-{
-	struct virtio_mem_xlate_user_stretch *stretch;
-	unsigned int i;
-
-	for (i = 0; i < map->nr; i++) {
-		struct region *region = &map->regions[i];
-
-		cond_resched();
-		if (region->stretch)
-			continue;
-		/* The same memory at a second guest address. */
-		if (i && !cmp_region(region, region - 1))
-			stretch = xlate_stretch_get(region[-1].stretch);
-		else
-			stretch = xlate_stretch_pin(region->uaddr, region->size, region->access,
-						    in_pieces);
-		if (IS_ERR(stretch))
-			return PTR_ERR(stretch);
-		region->stretch = stretch;
-	}
-	return 0;
-}
-
-/* The slots of a map with all its stretches, for kvfree(), or an ERR_PTR. */
-struct virtio_mem_xlate_slot *xlate_map_slots(const struct memory_map *map, unsigned int *nr_slots)
-{
-	struct virtio_mem_xlate_slot *slots;
-	unsigned int i, nr = 0;
-
-	for (i = 0; i < map->nr; i++) {
-		if (map->regions[i].stretch->nr_pieces > VIRTIO_MEM_XLATE_MAX_SLOTS - nr)
-			return ERR_PTR(-ENOSPC);
-		nr += map->regions[i].stretch->nr_pieces;
-		cond_resched();
-	}
-	slots = kvmalloc_array(nr, sizeof(*slots), GFP_KERNEL_ACCOUNT);
-	if (!slots)
-		return ERR_PTR(-ENOMEM);
-	*nr_slots = nr;
-	for (i = 0, nr = 0; i < map->nr; nr += map->regions[i++].stretch->nr_pieces) {
-		virtio_mem_xlate_user_slots(map->regions[i].stretch, map->regions[i].gpa,
-					    slots + nr);
-		cond_resched();
-	}
-	return slots;
+	return a->space == b->space && a->nr == b->nr &&
+	       !memcmp(a->regions, b->regions, a->nr * sizeof(a->regions[0]));
 }
 
 /* A region with the byte at @uaddr, or NULL.  Regions may overlap, so the search is linear. */
@@ -156,4 +127,25 @@ const struct region *xlate_map_find(const struct memory_map *map, u64 uaddr)
 		cond_resched();
 	}
 	return NULL;
+}
+
+/* Reports a region that shares a guest byte with another one. */
+void xlate_map_tell_overlap(const struct memory_map *map)
+{
+	struct region *regions;
+	unsigned int i;
+
+	regions = kvmalloc_array(map->nr, sizeof(*regions), GFP_KERNEL_ACCOUNT);
+	if (!regions)
+		return;
+	memcpy(regions, map->regions, map->nr * sizeof(*regions));
+	sort(regions, map->nr, sizeof(*regions), cmp_gpa, NULL);
+	for (i = 1; i < map->nr; i++) {
+		if (regions[i].gpa - regions[i - 1].gpa < regions[i - 1].size) {
+			xlate_report_refused(&regions[i], -EEXIST, "overlaps another region");
+			break;
+		}
+		cond_resched();
+	}
+	kvfree(regions);
 }

@@ -4,9 +4,11 @@
 #include <linux/hugetlb.h>
 #include <linux/magic.h>
 #include <linux/mm.h>
+#include <linux/overflow.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/uaccess.h>
 
 #include "user.h"
 
@@ -42,7 +44,8 @@ static bool is_writable_unnoticed(struct page *page)
 	return memory;
 }
 
-static bool are_writable_unnoticed(struct page **pages, unsigned long nr_pages)
+/* The number of pages at the start of @pages that a device may write to so. */
+static unsigned long nr_writable_unnoticed(struct page **pages, unsigned long nr_pages)
 {
 	unsigned long i;
 
@@ -50,9 +53,9 @@ static bool are_writable_unnoticed(struct page **pages, unsigned long nr_pages)
 		if (i && page_folio(pages[i]) == page_folio(pages[i - 1]))
 			continue;
 		if (!is_writable_unnoticed(pages[i]))
-			return false;
+			break;
 	}
-	return true;
+	return i;
 }
 
 /*
@@ -73,7 +76,7 @@ static int fault_in(unsigned long start, unsigned long nr_pages, unsigned int gu
 	return n;
 }
 
-/* Is @start in a private mapping?  Reduces @nr_pages to the pages of that mapping. */
+/* Is @start in a private mapping that can be read?  Reduces @nr_pages to the pages of that mapping. */
 static bool is_private(unsigned long start, unsigned long *nr_pages)
 {
 	struct vm_area_struct *vma;
@@ -84,7 +87,8 @@ static bool is_private(unsigned long start, unsigned long *nr_pages)
 		return false;
 	vma = find_vma(current->mm, start);
 	if (vma && vma->vm_start <= start) {
-		private = (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+		private = (vma->vm_flags & (VM_SHARED | VM_MAYWRITE | VM_READ)) ==
+			  (VM_MAYWRITE | VM_READ);
 		*nr_pages = min(*nr_pages, (vma->vm_end - start) >> PAGE_SHIFT);
 	}
 	mmap_read_unlock(current->mm);
@@ -119,35 +123,108 @@ static int pin_batch(unsigned long start, unsigned long nr_pages, unsigned int g
 	return n;
 }
 
-/* Pins all pages, or none and returns an error. */
-int xlate_pin_pages(unsigned long start, unsigned long nr_pages, unsigned int access,
-		    struct page **pages)
+/*
+ * Pins the pages from @start on up to the first that cannot be pinned.  Returns their
+ * number, and in @err why the next was not; 0 if all were.
+ */
+unsigned long xlate_pin_some(unsigned long start, unsigned long nr_pages, unsigned int access,
+			     struct page **pages, int *err)
 {
 	unsigned int gup_flags = FOLL_LONGTERM;
-	unsigned long done;
+	unsigned long done, good;
 	int n;
 
+	*err = 0;
 	if (access & VIRTIO_MEM_XLATE_WRITE)
 		gup_flags |= FOLL_WRITE;
 	for (done = 0; done < nr_pages; done += n) {
 		n = -EINTR;
-		if (fatal_signal_pending(current))
-			goto err_unpin;
-		n = pin_batch(start + (done << PAGE_SHIFT), min(nr_pages - done, BATCH),
-			      gup_flags, pages + done);
-		if (n <= 0)
-			goto err_unpin;
-		if ((gup_flags & FOLL_WRITE) && !are_writable_unnoticed(pages + done, n)) {
-			done += n;
-			goto err_unpin;
+		if (!fatal_signal_pending(current))
+			n = pin_batch(start + (done << PAGE_SHIFT), min(nr_pages - done, BATCH),
+				      gup_flags, pages + done);
+		if (n <= 0) {
+			*err = n ?: -EFAULT;
+			break;
+		}
+		good = n;
+		if (gup_flags & FOLL_WRITE)
+			good = nr_writable_unnoticed(pages + done, n);
+		if (good < n) {
+			xlate_unpin_pages(pages + done + good, n - good);
+			*err = -EFAULT;
+			return done + good;
 		}
 		cond_resched();
 	}
-	return 0;
+	return done;
+}
 
-err_unpin:
-	xlate_unpin_pages(pages, done);
-	return n < 0 ? n : -EFAULT;
+/* Pins all pages, or none and returns an error. */
+int xlate_pin_pages(unsigned long start, unsigned long nr_pages, unsigned int access,
+		    struct page **pages)
+{
+	unsigned long n;
+	int err;
+
+	n = xlate_pin_some(start, nr_pages, access, pages, &err);
+	if (err)
+		xlate_unpin_pages(pages, n);
+	return err;
+}
+
+/*
+ * Why can the page at @start not be pinned?  Returns how many pages, of @nr_pages, have
+ * the same reason, and in @err what it is.
+ */
+unsigned long xlate_why_not(unsigned long start, unsigned long nr_pages, unsigned int access,
+			    int *err)
+{
+	bool write = access & VIRTIO_MEM_XLATE_WRITE;
+	struct vm_area_struct *vma;
+	unsigned long end;
+	struct page *page;
+
+	*err = -EFAULT;
+	start = untagged_addr(start);
+	if (mmap_read_lock_killable(current->mm)) {
+		*err = -EINTR;
+		return 1;
+	}
+	vma = find_vma(current->mm, start);
+	if (!vma) {
+		end = start + (nr_pages << PAGE_SHIFT);
+	} else if (vma->vm_start > start) {
+		end = vma->vm_start;
+	} else if (!(vma->vm_flags & (write ? VM_WRITE : VM_READ))) {
+		*err = -EPERM;
+		end = vma->vm_end;
+	} else if (vma->vm_flags & (VM_IO | VM_PFNMAP)) {
+		end = vma->vm_end;
+	} else {
+		end = 0;
+	}
+	mmap_read_unlock(current->mm);
+	if (end)
+		return min(nr_pages, (end - start) >> PAGE_SHIFT);
+
+	switch (get_user_pages_unlocked(start, 1, &page,
+					FOLL_HWPOISON | (write ? FOLL_WRITE : 0))) {
+	case 1:
+		put_page(page);
+		break;
+	case -EHWPOISON:
+		*err = -EHWPOISON;
+		break;
+	}
+	return 1;
+}
+
+bool xlate_is_user_memory(u64 uaddr, u64 size)
+{
+	u64 end;
+
+	return !check_add_overflow(uaddr, size, &end) && end <= ULONG_MAX - PAGE_SIZE &&
+	       access_ok((void __user *)(unsigned long)uaddr, size);
 }
 
 void xlate_unpin_pages(struct page **pages, unsigned long nr_pages)

@@ -3,11 +3,9 @@
 #include <linux/err.h>
 #include <linux/export.h>
 #include <linux/mm.h>
-#include <linux/overflow.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 
 #include "user.h"
 
@@ -49,7 +47,8 @@ static void stretch_free(struct virtio_mem_xlate_user_stretch *stretch, bool dir
 		list_del(&chunk->list);
 		xlate_chunk_free(chunk, dirty);
 	}
-	xlate_uncharge(stretch);
+	xlate_uncharge(stretch->account, stretch->nr_pages);
+	xlate_account_put(stretch->account);
 	kfree(stretch);
 }
 
@@ -58,17 +57,10 @@ static bool is_valid_access(unsigned int access)
 	return access && !(access & ~VIRTIO_MEM_XLATE_RW);
 }
 
-static bool is_user_memory(u64 uaddr, u64 size)
-{
-	u64 end;
-
-	return !check_add_overflow(uaddr, size, &end) && end <= ULONG_MAX - PAGE_SIZE &&
-	       access_ok((void __user *)(unsigned long)uaddr, size);
-}
-
 /* As virtio_mem_xlate_user_pin() or, with @in_pieces, virtio_mem_xlate_user_pin_pieces(). */
-struct virtio_mem_xlate_user_stretch *xlate_stretch_pin(u64 uaddr, u64 size, unsigned int access,
-							bool in_pieces)
+static struct virtio_mem_xlate_user_stretch *stretch_pin(u64 uaddr, u64 size,
+							 unsigned int access,
+							 bool in_pieces)
 {
 	struct virtio_mem_xlate_user_stretch *stretch;
 	unsigned long start, nr_pages, done, n;
@@ -76,7 +68,7 @@ struct virtio_mem_xlate_user_stretch *xlate_stretch_pin(u64 uaddr, u64 size, uns
 
 	if (!size || !is_valid_access(access) || !current->mm)
 		return ERR_PTR(-EINVAL);
-	if (!is_user_memory(uaddr, size))
+	if (!xlate_is_user_memory(uaddr, size))
 		return ERR_PTR(-EFAULT);
 	start = uaddr & PAGE_MASK;
 	nr_pages = (PAGE_ALIGN(uaddr + size) - start) >> PAGE_SHIFT;
@@ -87,17 +79,18 @@ struct virtio_mem_xlate_user_stretch *xlate_stretch_pin(u64 uaddr, u64 size, uns
 	stretch = kzalloc(sizeof(*stretch), GFP_KERNEL_ACCOUNT);
 	if (!stretch)
 		return ERR_PTR(-ENOMEM);
-	refcount_set(&stretch->refs, 1);
 	INIT_LIST_HEAD(&stretch->chunks);
 	stretch->uaddr = uaddr;
 	stretch->size = size;
 	stretch->access = access;
 	stretch->nr_pages = nr_pages;
-	err = xlate_charge(stretch);
-	if (err) {
-		kfree(stretch);
-		return ERR_PTR(err);
-	}
+	err = -ENOMEM;
+	stretch->account = xlate_account_new();
+	if (!stretch->account)
+		goto err_free;
+	err = xlate_charge(stretch->account, nr_pages);
+	if (err)
+		goto err_account;
 
 	for (done = 0; done < nr_pages; done += n) {
 		n = in_pieces ? min(nr_pages - done, CHUNK) : nr_pages;
@@ -108,13 +101,12 @@ struct virtio_mem_xlate_user_stretch *xlate_stretch_pin(u64 uaddr, u64 size, uns
 		}
 	}
 	return stretch;
-}
 
-struct virtio_mem_xlate_user_stretch *
-xlate_stretch_get(struct virtio_mem_xlate_user_stretch *stretch)
-{
-	refcount_inc(&stretch->refs);
-	return stretch;
+err_account:
+	xlate_account_put(stretch->account);
+err_free:
+	kfree(stretch);
+	return ERR_PTR(err);
 }
 
 /**
@@ -152,7 +144,7 @@ xlate_stretch_get(struct virtio_mem_xlate_user_stretch *stretch)
 struct virtio_mem_xlate_user_stretch *
 virtio_mem_xlate_user_pin(u64 uaddr, u64 size, unsigned int access)
 {
-	return xlate_stretch_pin(uaddr, size, access, false);
+	return stretch_pin(uaddr, size, access, false);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_pin);
 
@@ -178,7 +170,7 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_pin);
 struct virtio_mem_xlate_user_stretch *
 virtio_mem_xlate_user_pin_pieces(u64 uaddr, u64 size, unsigned int access)
 {
-	return xlate_stretch_pin(uaddr, size, access, true);
+	return stretch_pin(uaddr, size, access, true);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_pin_pieces);
 
@@ -196,8 +188,7 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_pin_pieces);
 void virtio_mem_xlate_user_unpin(struct virtio_mem_xlate_user_stretch *stretch)
 {
 	might_sleep();
-	if (refcount_dec_and_test(&stretch->refs))
-		stretch_free(stretch, stretch->access & VIRTIO_MEM_XLATE_WRITE);
+	stretch_free(stretch, stretch->access & VIRTIO_MEM_XLATE_WRITE);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_unpin);
 
