@@ -215,7 +215,7 @@ static struct layout *publish(struct layout *layout)
 }
 
 /* Lets the blocks of @layout pin what they lack, in the memory of its process. */
-static int fill(struct layout *layout, bool is_current)
+static int fill(struct layout *layout)
 {
 	unsigned int i, n;
 	int err;
@@ -225,7 +225,7 @@ static int fill(struct layout *layout, bool is_current)
 
 		n = xlate_layout_run(layout, i);
 		cond_resched();
-		if (!block || xlate_block_serves(block, layout, is_current))
+		if (!block || xlate_block_serves(block, layout, false))
 			continue;
 		err = xlate_block_update(block, layout);
 		if (err)
@@ -256,6 +256,26 @@ static bool layout_knows_bad(struct layout *layout)
 		cond_resched();
 	}
 	return true;
+}
+
+/* Has the table of @layout, if it is the current one, something to try in the block of a run? */
+static bool block_lacks(struct layout *layout, unsigned int first, unsigned int n)
+{
+	struct virtio_mem_xlate_user *user = layout->user;
+	bool lacks = false;
+	unsigned int i;
+
+	guard(mutex)(&user->flip);
+	if (user->layout != layout)
+		return false;
+	for (i = first; i < first + n && !lacks; i++) {
+		const struct span *span = &layout->spans[i];
+
+		lacks = span->bad || !span->lease;
+		if (!span->block)
+			lacks = false;
+	}
+	return lacks;
 }
 
 /* All pages of @layout are tried again. */
@@ -299,15 +319,16 @@ static void trim(struct layout *layout)
 
 /*
  * As fill().  Where RLIMIT_MEMLOCK has no room for both tables, the current one gives up the
- * pages that @layout does not need, which answer -EAGAIN from then on.
+ * pages that @layout does not need, which answer -EAGAIN from then on.  @short_of_memory tells
+ * that it did so in vain.
  */
-static int fill_in_place_of_old(struct layout *layout)
+static int fill_in_place_of_old(struct layout *layout, bool *short_of_memory)
 {
 	struct virtio_mem_xlate_user *user = layout->user;
 	struct layout *old;
 	int err;
 
-	err = fill(layout, false);
+	err = fill(layout);
 	if (err != -ENOMEM)
 		return err;
 	old = xlate_layout_get(user);
@@ -317,16 +338,26 @@ static int fill_in_place_of_old(struct layout *layout)
 	err = wait_for_leases(user);
 	if (!err) {
 		trim(old);
-		err = fill(layout, false);
+		err = fill(layout);
 	}
 	if (err) {
 		layout_leave(old, false);
-		/* What cannot be pinned again answers -EAGAIN, for virtio_mem_xlate_user_fault(). */
-		if (old->map->space->mm == current->mm)
-			fill(old, true);
+		*short_of_memory = true;
 	}
 	xlate_layout_put(old);
 	return err;
+}
+
+/* What cannot be pinned again answers -EAGAIN, for virtio_mem_xlate_user_fault(). */
+static void restore_old(struct virtio_mem_xlate_user *user)
+{
+	struct layout *old = xlate_layout_get(user);
+
+	if (!old)
+		return;
+	if (old->map->space->mm == current->mm)
+		fill(old);
+	xlate_layout_put(old);
 }
 
 static void layout_drop(struct layout *layout)
@@ -343,6 +374,7 @@ static struct layout *layout_make(struct virtio_mem_xlate_user *user, struct mem
 {
 	bool on_demand = user->flags & VIRTIO_MEM_XLATE_USER_ON_DEMAND;
 	struct layout *layout, *before = NULL;
+	bool short_of_memory = false;
 	int err, round;
 
 	/* What becomes bad later answers -EAGAIN until virtio_mem_xlate_user_fault() sees it. */
@@ -355,7 +387,7 @@ static struct layout *layout_make(struct virtio_mem_xlate_user *user, struct mem
 			forgive(layout);
 		try_bad = false;
 		if (!err && may_fill && !on_demand)
-			err = fill_in_place_of_old(layout);
+			err = fill_in_place_of_old(layout, &short_of_memory);
 		if (err) {
 			layout_drop(layout);
 			layout = ERR_PTR(err);
@@ -370,6 +402,8 @@ static struct layout *layout_make(struct virtio_mem_xlate_user *user, struct mem
 	}
 	if (before)
 		layout_drop(before);
+	if (short_of_memory)
+		restore_old(user);
 	return layout;
 }
 
@@ -437,32 +471,92 @@ static int set_map(struct virtio_mem_xlate_user *user, struct memory_map *map,
 	return 0;
 }
 
+/*
+ * If @only, or any layout if NULL, is the current one, and does not know which pages are bad by
+ * now, puts one in its place that does.
+ */
+static int relayout(struct virtio_mem_xlate_user *user, const struct layout *only)
+{
+	struct layout *layout = xlate_layout_get(user);
+	int err = 0;
+
+	if (!layout)
+		return 0;
+	if ((!only || layout == only) && !layout_knows_bad(layout))
+		err = set_map(user, layout->map, layout, false);
+	xlate_layout_put(layout);
+	return err;
+}
+
+/* Without memory, the bytes go on answering -EFAULT until the table is set again. */
+static void relayout_work(struct work_struct *work)
+{
+	relayout(container_of(work, struct virtio_mem_xlate_user, relayout), NULL);
+}
+
+/*
+ * The current layout, or NULL.  xlate_layout_free() drops this reference, which nobody waits for,
+ * so the caller may wait for page faults.  Meanwhile the layout may be detached.
+ */
+static struct layout *layout_remember(struct virtio_mem_xlate_user *user)
+{
+	struct layout *layout;
+
+	guard(mutex)(&user->flip);
+	layout = user->layout;
+	if (layout)
+		refcount_inc(&layout->memory);
+	return layout;
+}
+
+/* Pins [@first, @first + @nr_pages) of block @key, and whatever else the block lacks. */
+static int fault_block(struct layout *layout, const struct block_key *key, unsigned long first,
+		       unsigned long nr_pages)
+{
+	struct virtio_mem_xlate_user *user = layout->user;
+	struct block *block;
+	int err = 0;
+
+	if (mutex_lock_killable(&user->update))
+		return -EINTR;
+	if (user->layout == layout)
+		err = xlate_layout_attach_block(layout, key);
+	mutex_unlock(&user->update);
+	if (err)
+		return err;
+	block = xlate_block_find(layout->map->space, key);
+	/* Another table is the current one. */
+	if (!block)
+		return 0;
+	xlate_block_forgive(block, first, nr_pages);
+	err = xlate_block_update(block, layout);
+	mutex_lock(&block->lock);
+	if (!err && find_next_bit(block->bad, first + nr_pages, first) < first + nr_pages)
+		err = block->bad_err;
+	mutex_unlock(&block->lock);
+	xlate_block_put(block);
+	return err;
+}
+
 /* The table that is set is set again: tries what is absent or bad. */
 static int set_again(struct layout *layout)
 {
 	struct virtio_mem_xlate_user *user = layout->user;
+	unsigned int i, n;
 	int err = 0;
 
-	forgive(layout);
-	if (!(user->flags & VIRTIO_MEM_XLATE_USER_ON_DEMAND))
-		err = fill(layout, true);
-	if (!err && !layout_knows_bad(layout))
-		err = set_map(user, layout->map, layout, false);
-	return err;
-}
+	for (i = 0; i < layout->nr; i += n) {
+		const struct span *span = &layout->spans[i];
 
-static void relayout_work(struct work_struct *work)
-{
-	struct virtio_mem_xlate_user *user =
-		container_of(work, struct virtio_mem_xlate_user, relayout);
-	struct layout *layout = xlate_layout_get(user);
-
-	if (!layout)
-		return;
-	/* Without memory, the bytes go on answering -EFAULT until the table is set again. */
-	if (!layout_knows_bad(layout))
-		set_map(user, layout->map, layout, false);
-	xlate_layout_put(layout);
+		n = xlate_layout_run(layout, i);
+		cond_resched();
+		if (!block_lacks(layout, i, n))
+			continue;
+		err = fault_block(layout, &span->key, 0, span->key.nr_pages);
+		if (err == -ENOMEM || err == -EINTR)
+			return err;
+	}
+	return relayout(user, layout);
 }
 
 /**
@@ -509,17 +603,16 @@ int virtio_mem_xlate_user_set_kvm(struct virtio_mem_xlate_user *user,
 {
 	struct memory_map *map = xlate_map_alloc(regions, nr_regions);
 	struct layout *layout;
+	bool again;
 	int err;
 
 	if (IS_ERR(map))
 		return PTR_ERR(map);
-	layout = xlate_layout_get(user);
-	if (layout && xlate_map_is_equal(map, layout->map))
-		err = set_again(layout);
-	else
-		err = set_map(user, map, NULL, true);
+	layout = layout_remember(user);
+	again = layout && xlate_map_is_equal(map, layout->map);
+	err = again ? set_again(layout) : set_map(user, map, NULL, true);
 	if (layout)
-		xlate_layout_put(layout);
+		xlate_layout_free(layout);
 	if (err == -EEXIST)
 		xlate_map_tell_overlap(map);
 	xlate_map_put(map);
@@ -541,35 +634,6 @@ struct fault {
 	unsigned int access;
 	int err;
 };
-
-/* Pins [@first, @first + @nr_pages) of block @key, and whatever else the block lacks. */
-static int fault_block(struct layout *layout, const struct block_key *key, unsigned long first,
-		       unsigned long nr_pages)
-{
-	struct virtio_mem_xlate_user *user = layout->user;
-	struct block *block;
-	int err = 0;
-
-	if (mutex_lock_killable(&user->update))
-		return -EINTR;
-	if (user->layout == layout)
-		err = xlate_layout_attach_block(layout, key);
-	mutex_unlock(&user->update);
-	if (err)
-		return err;
-	block = xlate_block_find(layout->map->space, key);
-	/* Another table is the current one. */
-	if (!block)
-		return 0;
-	xlate_block_forgive(block, first, nr_pages);
-	err = xlate_block_update(block, layout);
-	mutex_lock(&block->lock);
-	if (!err && find_next_bit(block->bad, first + nr_pages, first) < first + nr_pages)
-		err = block->bad_err;
-	mutex_unlock(&block->lock);
-	xlate_block_put(block);
-	return err;
-}
 
 static const struct region *find_gpa(const struct memory_map *map, u64 gpa)
 {
@@ -623,8 +687,8 @@ static int fault_in_layout(struct layout *layout, struct virtio_driver_range ran
 	err = fault_in_space(layout, range, access);
 	xlate_space_leave(layout->map->space, entered);
 	/* Bad pages have no slot, and good ones have one. */
-	if (err != -EINTR && err != -ENOMEM && !layout_knows_bad(layout))
-		set_map(layout->user, layout->map, layout, false);
+	if (err != -EINTR && err != -ENOMEM)
+		relayout(layout->user, layout);
 	return err;
 }
 
@@ -639,7 +703,7 @@ static void fault_work(struct work_struct *work)
 	struct fault *fault = container_of(work, struct fault, work);
 
 	fault->err = fault_in_layout(fault->layout, fault->range, fault->access);
-	xlate_layout_put(fault->layout);
+	xlate_layout_free(fault->layout);
 	complete(&fault->served);
 	fault_put(fault);
 }
@@ -655,7 +719,7 @@ static int fault_by_worker(struct layout *layout, struct virtio_driver_range ran
 		return -ENOMEM;
 	refcount_set(&fault->refs, 2);
 	init_completion(&fault->served);
-	refcount_inc(&layout->refs);
+	refcount_inc(&layout->memory);
 	fault->layout = layout;
 	fault->range = range;
 	fault->access = access;
@@ -666,6 +730,15 @@ static int fault_by_worker(struct layout *layout, struct virtio_driver_range ran
 		err = fault->err;
 	fault_put(fault);
 	return err;
+}
+
+/* Is the table still that of @layout's regions? */
+static bool is_current(const struct layout *layout)
+{
+	const struct virtio_mem_xlate_user *user = layout->user;
+
+	guard(mutex)(&layout->user->flip);
+	return user->layout && user->layout->map == layout->map;
 }
 
 /**
@@ -698,21 +771,23 @@ static int fault_by_worker(struct layout *layout, struct virtio_driver_range ran
 int virtio_mem_xlate_user_fault(struct virtio_mem_xlate_user *user,
 				struct virtio_driver_range range, unsigned int access)
 {
-	struct layout *layout;
 	u64 start = ktime_get_ns();
+	struct layout *layout;
+	bool changed;
 	int err;
 
 	might_sleep();
 	do {
-		layout = xlate_layout_get(user);
+		layout = layout_remember(user);
 		if (!layout)
 			return range.len ? -EFAULT : 0;
 		err = fault_in_layout(layout, range, access);
 		if (err == -EXDEV)
 			err = fault_by_worker(layout, range, access);
-		xlate_layout_put(layout);
 		/* Another table may have what this one had not. */
-	} while (READ_ONCE(user->layout) != layout && (!err || err == -EFAULT || err == -EPERM));
+		changed = !is_current(layout);
+		xlate_layout_free(layout);
+	} while (changed && (!err || err == -EFAULT || err == -EPERM));
 	atomic_long_inc(&user->nr_faults);
 	atomic64_add(ktime_get_ns() - start, &user->fault_ns);
 	return err;

@@ -205,6 +205,36 @@ static int hold(struct item *item, const struct test_hold *hold)
 	return err ?: copy(&view, &hold->copy);
 }
 
+struct fault_work {
+	struct work_struct work;
+	struct virtio_mem_xlate_user *user;
+	const struct test_fault *fault;
+	int err;
+};
+
+static void fault_here(struct work_struct *work)
+{
+	struct fault_work *here = container_of(work, struct fault_work, work);
+	struct virtio_driver_range range = { here->fault->gpa, here->fault->len };
+
+	here->err = virtio_mem_xlate_user_fault(here->user, range, here->fault->access);
+}
+
+static int fault(struct item *item, const struct test_fault *fault)
+{
+	struct fault_work fault_work = { .user = item->user, .fault = fault };
+
+	if (!(fault->flags & TEST_KTHREAD)) {
+		fault_here(&fault_work.work);
+		return fault_work.err;
+	}
+	INIT_WORK_ONSTACK(&fault_work.work, fault_here);
+	schedule_work(&fault_work.work);
+	flush_work(&fault_work.work);
+	destroy_work_on_stack(&fault_work.work);
+	return fault_work.err;
+}
+
 #define READ_SIZE	64
 
 static u64 read_all(struct virtio_device_range device)
@@ -281,6 +311,7 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		struct test_hold hold;
 		struct test_bench bench;
 		struct test_gpa gpa;
+		struct test_fault fault;
 	} req = {};
 	struct item *item;
 	int ret;
@@ -317,6 +348,8 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	}
 	case TEST_POKE:
 		return poke(item);
+	case TEST_FAULT:
+		return item->user ? fault(item, &req.fault) : -EINVAL;
 	case TEST_BENCH:
 		ret = bench(item, &req.bench);
 		break;

@@ -62,6 +62,16 @@ struct test_gpa {
 	__u64 gpa;	/* out */
 };
 
+/* Makes a range present again; TEST_KTHREAD: by a kernel thread. */
+struct test_fault {
+	__u32 id;
+	__u32 access;
+	__u64 gpa;
+	__u64 len;
+	__u32 flags;
+	__u32 pad;
+};
+
 #define TEST_PIN		_IOWR('X', 1, struct test_pin)
 #define TEST_CREATE		_IO('X', 2)	/* argument: flags; returns an id */
 #define TEST_SET		_IOW('X', 3, struct test_set)
@@ -72,6 +82,7 @@ struct test_gpa {
 #define TEST_POKE		_IO('X', 8)	/* argument: an id; writes to the first byte */
 #define TEST_UNPIN_ATOMIC	_IO('X', 9)	/* argument: an id; a planted bug */
 #define TEST_GPA		_IOWR('X', 10, struct test_gpa)
+#define TEST_FAULT		_IOW('X', 11, struct test_fault)
 
 /* mmap() maps one page; the offset in pages tells which. */
 #define TEST_MMAP_SLOW		0	/* holds the mmap lock until killed, then fails */

@@ -56,8 +56,9 @@ static void count_areas(struct counters *c)
 
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%*s %ld", &bytes) != 1 ||
-		    (!strstr(line, "virtio_mem_xlate") && !strstr(line, "map_piece") &&
-		     !strstr(line, "chunk_map") && !strstr(line, "stretch_")))
+		    (!strstr(line, "virtio_mem_xlate") && !strstr(line, "map_pages") &&
+		     !strstr(line, "chunk_map") && !strstr(line, "stretch_") &&
+		     !strstr(line, "mapping_map") && !strstr(line, "try_update")))
 			continue;
 		c->areas++;
 		c->area_bytes += bytes;
@@ -332,4 +333,13 @@ void userfault_resolve(int uffd, void *page, const void *contents)
 
 	if (ioctl(uffd, UFFDIO_COPY, &copy) && errno != EEXIST)
 		FAIL("UFFDIO_COPY: %s", strerror(errno));
+}
+
+/* Makes a range of @id present, as a back end does after -EAGAIN. */
+int fault(int id, __u64 gpa, __u64 len, unsigned int access, unsigned int flags)
+{
+	struct test_fault req = { .id = id, .gpa = gpa, .len = len, .access = access,
+				  .flags = flags };
+
+	return ioctl(dev, TEST_FAULT, &req) ? -errno : 0;
 }

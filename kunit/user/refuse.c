@@ -22,7 +22,7 @@ static void refuse_arguments(void)
 	check_refused(mem, PAGE, 0, -EINVAL);
 	check_refused(mem, PAGE, 4, -EINVAL);
 	check_refused(mem, PAGE, 7, -EINVAL);
-	CHECK_EQ(ioctl(dev, TEST_CREATE, 2), -1);
+	CHECK_EQ(ioctl(dev, TEST_CREATE, 4), -1);
 	CHECK_EQ(errno, EINVAL);
 	/* A kernel thread has no user memory. */
 	CHECK_EQ(pin(mem, PAGE, RW, TEST_KTHREAD), -EINVAL);

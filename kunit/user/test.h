@@ -52,7 +52,7 @@ struct test {
 };
 
 extern const struct test contents_tests[], refuse_tests[], life_tests[], limit_tests[],
-	stall_tests[], table_tests[], fault_tests[], bench_tests[];
+	stall_tests[], table_tests[], follow_tests[], fault_tests[], bench_tests[];
 
 /* Options of the program. */
 extern bool quick;	/* fewer rounds */
@@ -122,6 +122,7 @@ int set_kvm(int id, struct kvm_region *regions, unsigned int nr);
 int copy_on(int fd, int id, bool to_guest, __u64 gpa, void *buf, __u64 len);
 int copy_from(int id, __u64 gpa, void *buf, __u64 len);
 int copy_to(int id, __u64 gpa, void *buf, __u64 len);
+int fault(int id, __u64 gpa, __u64 len, unsigned int access, unsigned int flags);
 /* Has the guest memory from @gpa on the pattern of fill()? */
 bool guest_is_filled(int id, __u64 gpa, size_t size, unsigned int seed);
 
