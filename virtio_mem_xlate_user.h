@@ -116,6 +116,7 @@ int virtio_mem_xlate_user_set_kvm(struct virtio_mem_xlate_user *user,
 				  unsigned int nr_regions);
 int virtio_mem_xlate_user_fault(struct virtio_mem_xlate_user *user,
 				struct virtio_driver_range range, unsigned int access);
+void virtio_mem_xlate_user_cancel_faults(struct virtio_mem_xlate_user *user);
 int virtio_mem_xlate_user_gpa(struct virtio_mem_xlate_user *user, u64 uaddr, u64 *gpa);
 
 #endif /* _VIRTIO_MEM_XLATE_USER_H */

@@ -419,6 +419,12 @@ static bool block_invalidate(struct mmu_interval_notifier *notifier,
 	struct block *block = container_of(notifier, struct block, notifier);
 	unsigned long start = block->key.start, last = start + (block->key.nr_pages << PAGE_SHIFT);
 
+	/*
+	 * fork() copies pinned pages for the child, so the parent keeps them.  Where writes to a
+	 * page are noticed by its protection, the device has no write access to it.
+	 */
+	if (range->event == MMU_NOTIFY_PROTECTION_PAGE)
+		return true;
 	/* The OOM reaper goes on without us: pinned pages would not come free. */
 	if (!mmu_notifier_range_blockable(range))
 		return false;

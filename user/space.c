@@ -70,16 +70,13 @@ void xlate_space_put(struct space *space)
 }
 
 /*
- * Makes current->mm the memory of @space, for page faults.  Returns what
- * xlate_space_leave() takes, or -ESRCH if the process has exited, or -EXDEV in another
- * process, which has memory of its own.
+ * Makes current->mm the memory of @space, for page faults: in the process itself, or in a
+ * worker.  Returns what xlate_space_leave() takes, or -ESRCH if the process has exited.
  */
 int xlate_space_enter(struct space *space)
 {
 	if (current->mm == space->mm)
 		return 0;
-	if (current->mm || !(current->flags & PF_KTHREAD))
-		return -EXDEV;
 	if (!mmget_not_zero(space->mm))
 		return -ESRCH;
 	kthread_use_mm(space->mm);

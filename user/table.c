@@ -26,6 +26,18 @@
 /* Unpins, detaches, and lays out anew. */
 struct workqueue_struct *xlate_workqueue;
 
+/* For faults, which may wait for ever: nobody waits for them but the end of the module. */
+static struct workqueue_struct *fault_workqueue;
+
+static void table_put(struct virtio_mem_xlate_user *user)
+{
+	if (!refcount_dec_and_test(&user->refs))
+		return;
+	mutex_destroy(&user->flip);
+	mutex_destroy(&user->update);
+	kfree(user);
+}
+
 /*
  * The current layout
  */
@@ -355,6 +367,8 @@ static void restore_old(struct virtio_mem_xlate_user *user)
 
 	if (!old)
 		return;
+	/* What the layout that failed had pinned is uncharged now. */
+	flush_workqueue(xlate_workqueue);
 	if (old->map->space->mm == current->mm)
 		fill(old);
 	xlate_layout_put(old);
@@ -464,7 +478,7 @@ static int set_map(struct virtio_mem_xlate_user *user, struct memory_map *map,
 	virtio_mem_xlate_call(user->xlate, &old->callback, layout_end);
 	if (!only) {
 		/* After a fatal signal it is detached behind our back. */
-		if (!wait_for_completion_killable(&old->detached) && old->map->account->cred)
+		if (!wait_for_completion_killable(&old->detached))
 			flush_workqueue(xlate_workqueue);
 		xlate_layout_free(old);
 	}
@@ -624,11 +638,14 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_set_kvm);
  * Faults
  */
 
-/* A fault of a process that is not the memory's owner; a worker serves it. */
+/*
+ * A fault of a task that has not the memory of the process: a worker serves it, as the task may
+ * have to go on before the fault is served.
+ */
 struct fault {
 	struct work_struct work;
 	refcount_t refs;
-	struct completion served;
+	bool served;
 	struct layout *layout;
 	struct virtio_driver_range range;
 	unsigned int access;
@@ -682,8 +699,9 @@ static int fault_in_layout(struct layout *layout, struct virtio_driver_range ran
 {
 	int entered = xlate_space_enter(layout->map->space), err;
 
+	/* The process has exited. */
 	if (entered < 0)
-		return entered == -ESRCH ? -EFAULT : entered;
+		return -EFAULT;
 	err = fault_in_space(layout, range, access);
 	xlate_space_leave(layout->map->space, entered);
 	/* Bad pages have no slot, and good ones have one. */
@@ -694,39 +712,48 @@ static int fault_in_layout(struct layout *layout, struct virtio_driver_range ran
 
 static void fault_put(struct fault *fault)
 {
-	if (refcount_dec_and_test(&fault->refs))
-		kfree(fault);
+	if (!refcount_dec_and_test(&fault->refs))
+		return;
+	table_put(fault->layout->user);
+	xlate_layout_free(fault->layout);
+	kfree(fault);
 }
 
 static void fault_work(struct work_struct *work)
 {
 	struct fault *fault = container_of(work, struct fault, work);
+	struct virtio_mem_xlate_user *user = fault->layout->user;
 
 	fault->err = fault_in_layout(fault->layout, fault->range, fault->access);
-	xlate_layout_free(fault->layout);
-	complete(&fault->served);
+	/* Pairs with smp_load_acquire() in fault_by_worker(). */
+	smp_store_release(&fault->served, true);
+	wake_up_all(&user->faults);
 	fault_put(fault);
 }
 
-/* A worker can use the memory of another process, which this process cannot. */
 static int fault_by_worker(struct layout *layout, struct virtio_driver_range range,
 			   unsigned int access)
 {
 	struct fault *fault = kzalloc(sizeof(*fault), GFP_KERNEL_ACCOUNT);
-	int err = -EINTR;
+	struct virtio_mem_xlate_user *user = layout->user;
+	int err;
 
 	if (!fault)
 		return -ENOMEM;
 	refcount_set(&fault->refs, 2);
-	init_completion(&fault->served);
+	refcount_inc(&user->refs);
 	refcount_inc(&layout->memory);
 	fault->layout = layout;
 	fault->range = range;
 	fault->access = access;
 	INIT_WORK(&fault->work, fault_work);
-	/* Not one of ours, which others wait for. */
-	queue_work(system_unbound_wq, &fault->work);
-	if (!wait_for_completion_killable(&fault->served))
+	queue_work(fault_workqueue, &fault->work);
+	/* Pairs with smp_store_release() in fault_work(). */
+	err = wait_event_killable(user->faults, smp_load_acquire(&fault->served) ||
+				  READ_ONCE(user->cancelled));
+	if (err || !smp_load_acquire(&fault->served))
+		err = -EINTR;
+	else
 		err = fault->err;
 	fault_put(fault);
 	return err;
@@ -766,7 +793,7 @@ static bool is_current(const struct layout *layout)
  * * -EPERM - the region or the process's mapping does not allow @access
  * * -EHWPOISON - the page has a memory error
  * * -ENOMEM - RLIMIT_MEMLOCK is exceeded, or memory is short
- * * -EINTR - a fatal signal is pending
+ * * -EINTR - a fatal signal is pending, or virtio_mem_xlate_user_cancel_faults() was called
  */
 int virtio_mem_xlate_user_fault(struct virtio_mem_xlate_user *user,
 				struct virtio_driver_range range, unsigned int access)
@@ -778,11 +805,14 @@ int virtio_mem_xlate_user_fault(struct virtio_mem_xlate_user *user,
 
 	might_sleep();
 	do {
+		if (READ_ONCE(user->cancelled))
+			return -EINTR;
 		layout = layout_remember(user);
 		if (!layout)
 			return range.len ? -EFAULT : 0;
-		err = fault_in_layout(layout, range, access);
-		if (err == -EXDEV)
+		if (layout->map->space->mm == current->mm)
+			err = fault_in_layout(layout, range, access);
+		else
 			err = fault_by_worker(layout, range, access);
 		/* Another table may have what this one had not. */
 		changed = !is_current(layout);
@@ -793,6 +823,24 @@ int virtio_mem_xlate_user_fault(struct virtio_mem_xlate_user *user,
 	return err;
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_fault);
+
+/**
+ * virtio_mem_xlate_user_cancel_faults() - end all faults
+ * @user: the VMM's memory
+ *
+ * For the end of a back end, before it waits for its workers: a fault of a task without the
+ * memory of the process, such as a kernel thread, may wait for userfaultfd, and so for a file
+ * that the process closes after that of the back end.  Such faults return -EINTR at once from now
+ * on, and so do all faults to come.
+ *
+ * Context: Any but NMI.
+ */
+void virtio_mem_xlate_user_cancel_faults(struct virtio_mem_xlate_user *user)
+{
+	WRITE_ONCE(user->cancelled, true);
+	wake_up_all(&user->faults);
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_cancel_faults);
 
 /**
  * virtio_mem_xlate_user_gpa() - guest-physical address of a byte of the VMM
@@ -858,6 +906,8 @@ struct virtio_mem_xlate_user *virtio_mem_xlate_user_create(unsigned int flags)
 	/* MMU notifiers may call it until the layout is detached. */
 	user->xlate = virtio_mem_xlate_get(xlate);
 	user->flags = flags;
+	refcount_set(&user->refs, 1);
+	init_waitqueue_head(&user->faults);
 	mutex_init(&user->update);
 	mutex_init(&user->flip);
 	INIT_LIST_HEAD(&user->lost);
@@ -876,7 +926,7 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_create);
  * byte.
  *
  * Context: Process context of any process.  Sleeps until all views and holds have been
- * released: the caller must hold no view of this context.
+ * released: the caller must hold no view of this context.  Does not wait for page faults.
  */
 void virtio_mem_xlate_user_destroy(struct virtio_mem_xlate_user *user)
 {
@@ -903,9 +953,7 @@ void virtio_mem_xlate_user_destroy(struct virtio_mem_xlate_user *user)
 	cancel_work_sync(&user->relayout);
 	flush_workqueue(xlate_workqueue);
 	virtio_mem_xlate_put(user->xlate);
-	mutex_destroy(&user->flip);
-	mutex_destroy(&user->update);
-	kfree(user);
+	table_put(user);
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_destroy);
 
@@ -930,6 +978,11 @@ static int __init virtio_mem_xlate_user_init(void)
 	xlate_workqueue = alloc_workqueue("virtio_mem_xlate_user", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!xlate_workqueue)
 		return -ENOMEM;
+	fault_workqueue = alloc_workqueue("virtio_mem_xlate_fault", WQ_UNBOUND, 0);
+	if (!fault_workqueue) {
+		destroy_workqueue(xlate_workqueue);
+		return -ENOMEM;
+	}
 	xlate_report_init();
 	return 0;
 }
@@ -938,6 +991,7 @@ module_init(virtio_mem_xlate_user_init);
 static void __exit virtio_mem_xlate_user_exit(void)
 {
 	xlate_report_exit();
+	destroy_workqueue(fault_workqueue);
 	destroy_workqueue(xlate_workqueue);
 }
 module_exit(virtio_mem_xlate_user_exit);

@@ -32,6 +32,7 @@
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/sizes.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "../virtio_mem_xlate_user.h"
@@ -269,6 +270,9 @@ struct virtio_mem_xlate_user {
 	bool dying;			/* under @update */
 	struct last_call *last;		/* destroy() must not lack memory */
 	struct work_struct relayout;
+	refcount_t refs;		/* its owner, and faults that nobody waits for */
+	wait_queue_head_t faults;	/* tasks whose faults a worker serves */
+	bool cancelled;
 	/* For debugfs. */
 	struct dentry *dentry;
 	pid_t pid;			/* of the process that made it */
