@@ -226,8 +226,11 @@ static struct layout *publish(struct layout *layout)
 	return old;
 }
 
-/* Lets the blocks of @layout pin what they lack, in the memory of its process. */
-static int fill(struct layout *layout)
+/*
+ * Lets the blocks of @layout pin what they lack, in the memory of its process, and if it
+ * @is_current, present what is absent.
+ */
+static int fill(struct layout *layout, bool is_current)
 {
 	unsigned int i, n;
 	int err;
@@ -237,7 +240,7 @@ static int fill(struct layout *layout)
 
 		n = xlate_layout_run(layout, i);
 		cond_resched();
-		if (!block || xlate_block_serves(block, layout, false))
+		if (!block || xlate_block_serves(block, layout, is_current))
 			continue;
 		err = xlate_block_update(block, layout);
 		if (err)
@@ -340,7 +343,7 @@ static int fill_in_place_of_old(struct layout *layout, bool *short_of_memory)
 	struct layout *old;
 	int err;
 
-	err = fill(layout);
+	err = fill(layout, false);
 	if (err != -ENOMEM)
 		return err;
 	old = xlate_layout_get(user);
@@ -350,7 +353,7 @@ static int fill_in_place_of_old(struct layout *layout, bool *short_of_memory)
 	err = wait_for_leases(user);
 	if (!err) {
 		trim(old);
-		err = fill(layout);
+		err = fill(layout, false);
 	}
 	if (err) {
 		layout_leave(old, false);
@@ -370,7 +373,7 @@ static void restore_old(struct virtio_mem_xlate_user *user)
 	/* What the layout that failed had pinned is uncharged now. */
 	flush_workqueue(xlate_workqueue);
 	if (old->map->space->mm == current->mm)
-		fill(old);
+		fill(old, true);
 	xlate_layout_put(old);
 }
 

@@ -11,6 +11,7 @@
  *
  * abi.c has the ioctls, queue.c a virtqueue, lane.c moves the frames.
  */
+#include <linux/cgroup.h>
 #include <linux/file.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -22,8 +23,6 @@
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
-
-#include <virtio_mem_xlate_user.h>
 
 #include "cable.h"
 
@@ -43,6 +42,7 @@ struct end {
 struct cable {
 	struct list_head list;
 	struct kthread_worker *worker;	/* of both lanes: most traffic has answers */
+	bool owned;			/* the worker is in the cgroups of a VMM */
 	struct end ends[2];
 	struct lane lanes[2];
 };
@@ -96,13 +96,42 @@ static long kick_set(struct kick *kick, int fd, struct lane *lane)
 	return 0;
 }
 
+/* The ioctl has the VMM's addresses of the rings; translation needs the guest's. */
+static long locate_rings(struct end *end, struct queue *q, const struct vhost_vring_addr *addr)
+{
+	u64 desc, avail, used;
+	long err;
+
+	err = virtio_mem_xlate_user_gpa(end->memory, addr->desc_user_addr, &desc) ?:
+	      virtio_mem_xlate_user_gpa(end->memory, addr->avail_user_addr, &avail) ?:
+	      virtio_mem_xlate_user_gpa(end->memory, addr->used_user_addr, &used);
+	if (err)
+		return err;
+	q->ring.desc_gpa = desc;
+	q->ring.avail_gpa = avail;
+	q->ring.used_gpa = used;
+	return 0;
+}
+
+/* No lock: it may wait for page faults, and other calls go on. */
 static long set_mem_table(struct end *end, const struct vhost_memory __user *argp)
 {
 	long err = virtio_mem_xlate_user_set_vhost(end->memory, argp);
+	unsigned int i;
 
-	if (!err)
-		end->nr_updates++;
-	return err;
+	if (err)
+		return err;
+	for (i = 0; i < NR_QUEUES; i++) {
+		struct queue *q = end_queue(end, i);
+
+		/* A ring that has left the table ends the queue when it is looked up. */
+		guard(mutex)(&end_lane(end, i)->lock);
+		if (q->addr.desc_user_addr)
+			locate_rings(end, q, &q->addr);
+		if (i == TX)
+			end->nr_updates++;
+	}
+	return 0;
 }
 
 static long set_features(struct end *end, u64 features)
@@ -112,30 +141,37 @@ static long set_features(struct end *end, u64 features)
 
 	if (features & ~FEATURES)
 		return -EOPNOTSUPP;
+	/* Of two lanes, and always in this order: no call takes them in another. */
+	guard(mutex)(&end->cable->lanes[0].lock);
+	mutex_lock_nested(&end->cable->lanes[1].lock, SINGLE_DEPTH_NESTING);
+	if (end_queue(end, RX)->running || end_queue(end, TX)->running) {
+		mutex_unlock(&end->cable->lanes[1].lock);
+		return -EBUSY;
+	}
 	for (i = 0; i < NR_QUEUES; i++) {
 		struct queue *q = end_queue(end, i);
 
-		guard(mutex)(&end_lane(end, i)->lock);
-		if (q->running)
-			return -EBUSY;
 		q->ring.little_endian = v1 || virtio_legacy_is_little_endian();
 		q->ring.event_idx = features & BIT_ULL(VIRTIO_RING_F_EVENT_IDX);
 		q->mergeable = features & BIT_ULL(VIRTIO_NET_F_MRG_RXBUF);
 		q->hdr_len = v1 || q->mergeable ? sizeof(struct virtio_net_hdr_mrg_rxbuf) :
 						  sizeof(struct virtio_net_hdr);
 	}
+	mutex_unlock(&end->cable->lanes[1].lock);
 	return 0;
 }
 
 /* The functions from here to queue_ioctl() run under the lane's lock. */
 static long set_addr(struct end *end, struct queue *q, const struct vhost_vring_addr *addr)
 {
+	long err;
+
 	if (addr->flags)	/* logging */
 		return -EOPNOTSUPP;
-	/* The ioctl has QEMU's addresses of the rings; translation needs the guest's. */
-	return virtio_mem_xlate_user_gpa(end->memory, addr->desc_user_addr, &q->ring.desc_gpa) ?:
-	       virtio_mem_xlate_user_gpa(end->memory, addr->avail_user_addr, &q->ring.avail_gpa) ?:
-	       virtio_mem_xlate_user_gpa(end->memory, addr->used_user_addr, &q->ring.used_gpa);
+	err = locate_rings(end, q, addr);
+	if (!err)
+		q->addr = *addr;
+	return err;
 }
 
 static long set_eventfd(struct eventfd_ctx **ctx, int fd)
@@ -161,6 +197,7 @@ static long set_backend(struct end *end, struct queue *q, int fd)
 		return -EBUSY;
 	if (!q->ring.num || !q->hdr_len)
 		return -EINVAL;
+	q->memory = end->memory;
 	q->xlate = virtio_mem_xlate_user_context(end->memory);
 	return queue_start(q);
 }
@@ -209,6 +246,7 @@ static long queue_ioctl(struct end *end, struct queue *q, unsigned int cmd, unio
 static long vring_ioctl(struct end *end, unsigned int cmd, void __user *argp)
 {
 	union vring_arg arg = {};
+	struct fault fault;
 	struct lane *lane;
 	long err;
 
@@ -218,8 +256,14 @@ static long vring_ioctl(struct end *end, unsigned int cmd, void __user *argp)
 		return -ENOBUFS;
 	arg.index = array_index_nospec(arg.index, NR_QUEUES);
 	lane = end_lane(end, arg.index);
-	scoped_guard(mutex, &lane->lock)
-		err = queue_ioctl(end, end_queue(end, arg.index), cmd, &arg);
+	do {
+		scoped_guard(mutex, &lane->lock) {
+			err = queue_ioctl(end, end_queue(end, arg.index), cmd, &arg);
+			fault = end_queue(end, arg.index)->ring.fault;
+		}
+		/* The rings of a queue that starts are absent. */
+	} while (err == -EAGAIN &&
+		 !(err = virtio_mem_xlate_user_fault(end->memory, fault.range, fault.access)));
 	if (err)
 		return err;
 	if (cmd == VHOST_GET_VRING_BASE)
@@ -229,22 +273,38 @@ static long vring_ioctl(struct end *end, unsigned int cmd, void __user *argp)
 	return 0;
 }
 
+/*
+ * The work for a guest counts in the cgroups of its VMM, as in vhost: of the first that says so,
+ * as both ends share a worker.
+ */
+static long set_owner(struct end *end)
+{
+	struct cable *cable = end->cable;
+	long err = 0;
+
+	guard(mutex)(&cables_lock);
+	if (!cable->owned)
+		err = cgroup_attach_task_all(current, cable->worker->task);
+	cable->owned |= !err;
+	return err;
+}
+
 static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct end *end = file->private_data;
 	void __user *argp = (void __user *)arg;
 	u64 features;
 
+	if (cmd == VHOST_SET_MEM_TABLE)
+		return set_mem_table(end, argp);
 	guard(mutex)(&end->lock);
 	switch (cmd) {
 	case VHOST_GET_FEATURES:
 		return put_user(FEATURES, (u64 __user *)argp);
 	case VHOST_SET_FEATURES:
 		return get_user(features, (u64 __user *)argp) ?: set_features(end, features);
-	case VHOST_SET_OWNER:	/* No effect: the process that sets the table is the owner. */
-		return 0;
-	case VHOST_SET_MEM_TABLE:
-		return set_mem_table(end, argp);
+	case VHOST_SET_OWNER:
+		return set_owner(end);
 	case VHOST_GET_VRING_BASE:
 	case VHOST_SET_VRING_KICK:
 	case VHOST_SET_VRING_CALL:
@@ -314,15 +374,21 @@ static int end_release(struct inode *inode, struct file *file)
 	struct cable *cable = end->cable;
 	unsigned int i;
 
+	/* A fault may wait for a file that the process closes after this one. */
+	virtio_mem_xlate_user_cancel_faults(end->memory);
 	for (i = 0; i < NR_QUEUES; i++) {
 		struct lane *lane = end_lane(end, i);
 		struct queue *q = end_queue(end, i);
 
+		scoped_guard(mutex, &lane->lock)
+			q->running = false;
+		cancel_work_sync(&q->fault_work);
 		scoped_guard(mutex, &lane->lock) {
 			kick_set(&q->kick, VHOST_FILE_UNBIND, NULL);
 			set_eventfd(&q->call, VHOST_FILE_UNBIND);
 			set_eventfd(&q->err, VHOST_FILE_UNBIND);
 			memset(q, 0, sizeof(*q));
+			queue_init(q, lane);
 		}
 		/* The lane may wait for room in this end's receive queue. */
 		lane_kick(lane);

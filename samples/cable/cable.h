@@ -7,6 +7,10 @@
 #include <linux/poll.h>
 #include <linux/uio.h>
 #include <linux/kthread.h>
+#include <linux/vhost_types.h>
+#include <linux/workqueue.h>
+
+#include <virtio_mem_xlate_user.h>
 
 #include "../virtqueue/chain.h"
 
@@ -38,13 +42,21 @@ struct kick {
 
 /* queue.c: a virtqueue.  The lane's lock guards all of it. */
 struct queue {
-	/* Set by ioctls.  @xlate is NULL before, and after its end is closed. */
+	/* Set by ioctls.  Both are NULL before, and after its end is closed. */
+	struct virtio_mem_xlate_user *memory;
 	struct virtio_mem_xlate *xlate;
+	struct vhost_vring_addr addr;	/* of the ring, in the VMM */
 	struct ring ring;
 	bool mergeable;
 	unsigned int hdr_len;
 	struct eventfd_ctx *call, *err;
 	struct kick kick;
+
+	/* The ring's @fault is being served, and the lane waits for it. */
+	bool absent;
+	unsigned int nr_tries;		/* faults since the last chain was returned */
+	struct work_struct fault_work;
+	struct lane *lane;
 
 	bool running;
 	u64 nr_pieces, nr_stopped, highest_gpa;
@@ -56,6 +68,8 @@ int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view, unsign
 	       unsigned int access, struct pieces *pieces, u16 *head);
 void queue_return(struct queue *q, unsigned int nr);
 void queue_break(struct queue *q, int err);
+void queue_fail(struct queue *q, int err);
+void queue_init(struct queue *q, struct lane *lane);
 void queue_signal(struct queue *q);
 
 /* lane.c: from one guest to the other */

@@ -48,7 +48,10 @@ static void copy_frame(const struct lane *lane, const struct pieces *from, const
 	}
 }
 
-/* Returns 1, 0 if there is no room yet, or an error if @frame can never be delivered. */
+/*
+ * Returns 1, 0 if there is no room yet, -EINPROGRESS if the room is absent, or an error if @frame
+ * can never be delivered.
+ */
 static int deliver(struct lane *lane, const struct virtio_mem_xlate_view *view,
 		   const struct pieces *frame)
 {
@@ -65,9 +68,9 @@ static int deliver(struct lane *lane, const struct virtio_mem_xlate_view *view,
 		before = pieces.len;
 		ret = queue_take(rx, view, nr, VIRTIO_MEM_XLATE_WRITE, &pieces, &head);
 		if (ret < 0)
-			queue_break(rx, ret);
+			queue_fail(rx, ret);
 		if (ret <= 0)
-			return ret;
+			return rx->absent ? -EINPROGRESS : ret;
 		ring_fill_used(&rx->ring, nr, head, min(pieces.len, need) - before);
 		nr++;
 	} while (pieces.len < need && rx->mergeable);
@@ -92,12 +95,14 @@ static int move_frame(struct lane *lane, const struct virtio_mem_xlate_view *fro
 	if (ret > 0 && (frame.len < tx->hdr_len || frame.len > MAX_FRAME))
 		ret = -EMSGSIZE;
 	if (ret < 0)
-		queue_break(tx, ret);
+		queue_fail(tx, ret);
 	if (ret <= 0)
 		return ret;
 
 	/* A receiver that is closed or stopped loses frames, as with an unplugged cable. */
 	ret = rx->running ? deliver(lane, to, &frame) : -ENOTCONN;
+	if (ret == -EINPROGRESS)
+		return ret;
 	if (!ret) {
 		/* After one frame has waited in vain, the next frames do not wait. */
 		lane->starved_since = lane->starved_since ?: jiffies | 1;
@@ -128,15 +133,15 @@ static long move_batch(struct lane *lane)
 	int n, ret;
 
 	guard(mutex)(&lane->lock);
-	if (!tx->running)
+	/* A fault that is served kicks. */
+	if (!tx->running || tx->absent || rx->absent)
 		return MAX_SCHEDULE_TIMEOUT;
 	CLASS(virtio_mem_xlate_view, from)(tx->xlate);
 	CLASS(virtio_mem_xlate_view, to)(rx->running ? rx->xlate : tx->xlate);
 
-	if (queue_translate(tx, &from))
+	if (queue_translate(tx, &from) ||
+	    (rx->running && queue_translate(rx, &to) && rx->absent))
 		return MAX_SCHEDULE_TIMEOUT;
-	if (rx->running)
-		queue_translate(rx, &to);
 
 	for (n = 0, ret = 1; n < BATCH && ret > 0; n++)
 		ret = move_frame(lane, &from, &to);
@@ -150,7 +155,7 @@ static long move_batch(struct lane *lane)
 	queue_signal(tx);
 	if (rx->running)
 		queue_signal(rx);
-	return tx->running ? sleep : MAX_SCHEDULE_TIMEOUT;
+	return tx->running && !tx->absent && !rx->absent ? sleep : MAX_SCHEDULE_TIMEOUT;
 }
 
 static void lane_work(struct kthread_work *work)
@@ -175,6 +180,8 @@ void lane_kick(struct lane *lane)
 void lane_init(struct lane *lane, struct kthread_worker *worker)
 {
 	mutex_init(&lane->lock);
+	queue_init(&lane->tx, lane);
+	queue_init(&lane->rx, lane);
 	kthread_init_delayed_work(&lane->work, lane_work);
 	lane->worker = worker;
 }

@@ -16,13 +16,57 @@ void queue_break(struct queue *q, int err)
 		eventfd_signal(q->err);
 }
 
+/* A fault that finds its page taken away so often does not find it by trying once more. */
+#define MAX_TRIES	1000
+
+/*
+ * A chain or a ring could not be translated.  Memory that the VMM's process has lost comes back
+ * by a fault, which may sleep: a worker serves it.  -EFAULT may be of the moment, too, when
+ * another fault found the page missing.  All else is a mistake of the driver.
+ */
+void queue_fail(struct queue *q, int err)
+{
+	if ((err != -EAGAIN && err != -EFAULT) || q->nr_tries++ == MAX_TRIES) {
+		queue_break(q, err);
+		return;
+	}
+	q->absent = true;
+	queue_work(system_unbound_wq, &q->fault_work);
+}
+
+static void queue_fault_work(struct work_struct *work)
+{
+	struct queue *q = container_of(work, struct queue, fault_work);
+	struct virtio_mem_xlate_user *memory;
+	struct fault fault;
+	int err;
+
+	scoped_guard(mutex, &q->lane->lock) {
+		memory = q->memory;
+		fault = q->ring.fault;
+	}
+	err = virtio_mem_xlate_user_fault(memory, fault.range, fault.access);
+	scoped_guard(mutex, &q->lane->lock) {
+		q->absent = false;
+		if (err && q->running)
+			queue_break(q, err);
+	}
+	lane_kick(q->lane);
+}
+
+void queue_init(struct queue *q, struct lane *lane)
+{
+	q->lane = lane;
+	INIT_WORK(&q->fault_work, queue_fault_work);
+}
+
 /* Called for each new view. */
 int queue_translate(struct queue *q, const struct virtio_mem_xlate_view *view)
 {
 	int err = ring_translate(&q->ring, view);
 
 	if (err && q->running)
-		queue_break(q, err);
+		queue_fail(q, err);
 	return err;
 }
 
@@ -61,7 +105,7 @@ static int add_pieces(struct queue *q, const struct virtio_mem_xlate_view *view,
 
 /*
  * Adds the buffers of the chain @ahead places after the next one to @pieces.  Returns 1,
- * 0 if there is no such chain yet, or an error, for queue_break().  The chain stays in
+ * 0 if there is no such chain yet, or an error, for queue_fail().  The chain stays in
  * the queue until queue_return().
  */
 int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view, unsigned int ahead,
@@ -88,6 +132,7 @@ int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view, unsign
 /* Returns the next @nr chains, whose entries are filled, to the driver. */
 void queue_return(struct queue *q, unsigned int nr)
 {
+	q->nr_tries = 0;
 	ring_take(&q->ring, nr);
 	ring_publish_used(&q->ring, nr);
 }
