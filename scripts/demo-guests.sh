@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # demo-guests.sh: boots a stock kernel in QEMU, under emulation, and in there two
-# stock guests in QEMU under KVM, joined by samples/cable.  STAGES="cable hostile
+# stock guests in QEMU under KVM, joined by samples/cable.  STAGES="cable hostile follow
 # cycles beside" chooses; MIB=, FRAMES=, BIG=, DIMM=, CYCLES=, ROUNDS= are amounts.
 . "$(dirname "$0")/boot.sh"
 
@@ -32,7 +32,9 @@ for name in failover net_failover virtio_net; do
 	xz -dc "$(find "$cloud/lib/modules/" -name "$name.ko.xz")" >"$tmp/vm/lib/$name.ko"
 	echo "/lib/$name.ko" >>"$tmp/vm/modules"
 done
-xz -dc "$(find "$cloud/lib/modules/" -name pktgen.ko.xz)" >"$tmp/vm/lib/pktgen.ko"
+for name in pktgen virtio_balloon; do
+	xz -dc "$(find "$cloud/lib/modules/" -name "$name.ko.xz")" >"$tmp/vm/lib/$name.ko"
+done
 cp "$TOP/scripts/guest/flood" "$tmp/vm"
 (cd "$tmp/vm" && find . | cpio -o -H newc --quiet) >"$tmp/root/vm/initrd"
 
@@ -75,7 +77,7 @@ stages() {
 
 # What is timed has one processor: two that are emulated on one take time from each
 # other which neither notices, and who spins on one slows down the other.
-all=${STAGES:-cable hostile cycles beside}
+all=${STAGES:-cable hostile follow cycles beside}
 read -ra untimed <<<"${all/beside/}"
 [ "${#untimed[@]}" = 0 ] || stages "$log" 2 "${untimed[@]}"
 [[ $all != *beside* ]] || stages "${log%.log}-beside.log" 1 beside
