@@ -35,6 +35,7 @@
 #include <linux/srcu.h>
 #include <linux/string.h>
 #include <linux/swait.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
@@ -1491,21 +1492,34 @@ static int check_copy(const struct virtio_mem_xlate_view *view, const struct xla
  * The driver may write a field of a ring at the same time.  Such a field is aligned and has 1,
  * 2, 4 or 8 bytes; memcpy() need not move it as one.
  */
-static void copy_piece(void *dst, const void *src, size_t len)
+static bool copy_field(void *dst, const void *src, size_t len)
 {
 	switch (IS_ALIGNED((uintptr_t)dst | (uintptr_t)src, len) ? len : 0) {
 	case sizeof(u16):
 		WRITE_ONCE(*(u16 *)dst, READ_ONCE(*(const u16 *)src));
-		break;
+		return true;
 	case sizeof(u32):
 		WRITE_ONCE(*(u32 *)dst, READ_ONCE(*(const u32 *)src));
-		break;
+		return true;
 	case sizeof(u64):
 		WRITE_ONCE(*(u64 *)dst, READ_ONCE(*(const u64 *)src));
-		break;
-	default:
-		memcpy(dst, src, len);
+		return true;
 	}
+	return false;
+}
+
+/* Where the processor can, survives a memory error in the driver's memory. */
+static int copy_in(void *dst, const void *src, size_t len)
+{
+	if (!copy_field(dst, src, len) && copy_mc_to_kernel(dst, src, len))
+		return -EHWPOISON;
+	return 0;
+}
+
+static void copy_out(void *dst, const void *src, size_t len)
+{
+	if (!copy_field(dst, src, len))
+		memcpy(dst, src, len);
 }
 
 /**
@@ -1523,8 +1537,9 @@ static void copy_piece(void *dst, const void *src, size_t len)
  * half new.
  *
  * Context: Any but NMI.  Never allocates, sleeps or logs.
- * Return: 0, -EOVERFLOW, -EFAULT, -EPERM or -EAGAIN as from virtio_mem_xlate_range(), or
- * -ENOBUFS if @src is longer than SIZE_MAX, which no @dst can be.
+ * Return: 0, -EOVERFLOW, -EFAULT, -EPERM or -EAGAIN as from virtio_mem_xlate_range(), -ENOBUFS if
+ * @src is longer than SIZE_MAX, which no @dst can be, or -EHWPOISON for a memory error in the
+ * driver's memory, if the processor can recover from it; a part may have been copied then.
  */
 int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *dst,
 			       struct virtio_driver_range src)
@@ -1535,15 +1550,17 @@ int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *d
 	int err;
 
 	if (__virtio_mem_xlate_kva(view, src, VIRTIO_MEM_XLATE_READ, &kva)) {
-		copy_piece(dst, kva, src.len);
-		return 0;
+		err = copy_in(dst, kva, src.len);
+		return likely(!err) ? 0 : lookup_failed(view, src, VIRTIO_MEM_XLATE_READ, err);
 	}
 	slot = table_slot(view->table, src.start);
 	err = check_copy(view, slot, src, VIRTIO_MEM_XLATE_READ);
 	if (err)
 		return lookup_failed(view, src, VIRTIO_MEM_XLATE_READ, err);
 	while ((err = table_next(view, &slot, &src, VIRTIO_MEM_XLATE_READ, &piece)) > 0) {
-		copy_piece(dst, piece.kva, piece.len);
+		err = copy_in(dst, piece.kva, piece.len);
+		if (unlikely(err))
+			break;
 		dst += piece.len;
 	}
 	return likely(!err) ? 0 : lookup_failed(view, src, VIRTIO_MEM_XLATE_READ, err);
@@ -1578,7 +1595,7 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 	int err;
 
 	if (__virtio_mem_xlate_kva(view, dst, VIRTIO_MEM_XLATE_WRITE, &kva)) {
-		copy_piece(kva, src, dst.len);
+		copy_out(kva, src, dst.len);
 		virtio_mem_xlate_dirty(view, dst);
 		return 0;
 	}
@@ -1587,7 +1604,7 @@ int virtio_mem_xlate_copy_to(const struct virtio_mem_xlate_view *view,
 	if (err)
 		return lookup_failed(view, dst, VIRTIO_MEM_XLATE_WRITE, err);
 	while ((err = table_next(view, &slot, &dst, VIRTIO_MEM_XLATE_WRITE, &piece)) > 0) {
-		copy_piece(piece.kva, src, piece.len);
+		copy_out(piece.kva, src, piece.len);
 		src += piece.len;
 	}
 	virtio_mem_xlate_dirty(view, whole);

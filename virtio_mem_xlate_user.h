@@ -116,6 +116,7 @@ int virtio_mem_xlate_user_set_kvm(struct virtio_mem_xlate_user *user,
 				  unsigned int nr_regions);
 int virtio_mem_xlate_user_fault(struct virtio_mem_xlate_user *user,
 				struct virtio_driver_range range, unsigned int access);
+int virtio_mem_xlate_user_set_log(struct virtio_mem_xlate_user *user, u64 uaddr, u64 size);
 void virtio_mem_xlate_user_cancel_faults(struct virtio_mem_xlate_user *user);
 int virtio_mem_xlate_user_gpa(struct virtio_mem_xlate_user *user, u64 uaddr, u64 *gpa);
 

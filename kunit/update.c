@@ -326,7 +326,70 @@ static void memory_may_be_freed_at_once(struct kunit *test)
 	}
 }
 
+static struct virtio_mem_xlate_slot second_slot(void *kva)
+{
+	return (struct virtio_mem_xlate_slot){ GPA + SIZE, SIZE, kva, RW };
+}
+
+/* Memory that goes while the next table is built: no view sees it there. */
+static void replace_in_two_steps(struct kunit *test)
+{
+	struct virtio_mem_xlate_slot old = slot_of(filled(test));
+	struct virtio_mem_xlate_slot new[] = { slot_of(filled(test)), second_slot(filled(test)) };
+	struct virtio_mem_xlate *xlate = register_for_test(test, &old, 1);
+	struct virtio_mem_xlate_table *table;
+	struct virtio_mem_xlate_view view;
+
+	table = virtio_mem_xlate_prepare(xlate, new, 2);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(table));
+	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, GPA), old.kva);
+	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, GPA + SIZE), ERR_PTR(-EFAULT));
+	/* The current table loses its slot; the next one loses another. */
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_absent(xlate, GPA, SIZE), 0);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_prepared_absent(table, GPA + SIZE, SIZE), 0);
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_prepared_absent(table, GPA, 2 * SIZE), -ENOENT);
+	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, GPA), ERR_PTR(-EAGAIN));
+
+	virtio_mem_xlate_read_lock(xlate, &view);
+	virtio_mem_xlate_commit(xlate, table);
+	KUNIT_EXPECT_PTR_EQ(test, view_byte(&view, GPA), ERR_PTR(-EAGAIN));
+	virtio_mem_xlate_read_unlock(&view);
+	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, GPA), new[0].kva);
+	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, GPA + SIZE), ERR_PTR(-EAGAIN));
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_set_present(xlate, GPA + SIZE, SIZE, new[1].kva, RW),
+			0);
+	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, GPA + SIZE), new[1].kva);
+}
+
+static void next_table_is_given_up(struct kunit *test)
+{
+	struct virtio_mem_xlate_slot slots[] = { slot_of(filled(test)), slot_of(filled(test)) };
+	struct virtio_mem_xlate *xlate = virtio_mem_xlate_register(slots, 1);
+	struct virtio_mem_xlate_table *table;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, xlate);
+	table = virtio_mem_xlate_prepare(xlate, slots, 2);
+	KUNIT_EXPECT_PTR_EQ(test, (void *)table, ERR_PTR(-EEXIST));
+	slots[1].size = 0;
+	table = virtio_mem_xlate_prepare(xlate, slots + 1, 1);
+	KUNIT_EXPECT_PTR_EQ(test, (void *)table, ERR_PTR(-EINVAL));
+	table = virtio_mem_xlate_prepare(xlate, NULL, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(table));
+	virtio_mem_xlate_abort(xlate, table);
+	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, GPA), slots[0].kva);
+	/* Other updates need not wait any more. */
+	KUNIT_EXPECT_EQ(test, virtio_mem_xlate_replace(xlate, NULL, 0), 0);
+
+	virtio_mem_xlate_get(xlate);
+	virtio_mem_xlate_unregister(xlate);
+	table = virtio_mem_xlate_prepare(xlate, slots, 1);
+	KUNIT_EXPECT_PTR_EQ(test, (void *)table, ERR_PTR(-ENODEV));
+	virtio_mem_xlate_put(xlate);
+}
+
 static struct kunit_case update_tests[] = {
+	KUNIT_CASE(replace_in_two_steps),
+	KUNIT_CASE(next_table_is_given_up),
 	KUNIT_CASE_PARAM(update_waits_for_the_view, update_gen_params),
 	KUNIT_CASE(many_slots_removed_at_once),
 	KUNIT_CASE(updates_do_not_block_views),

@@ -38,7 +38,7 @@ ORDER = {
     'slot_seen': ('smp_load_acquire(&>state', 'smp_load_acquire(&>kva', 'smp_load_acquire(&>until',
                   'READ_ONCE(>state'),
     # The data before the mark, and the data before the test of the mark.
-    'virtio_mem_xlate_copy_to': ('copy_piece(', 'virtio_mem_xlate_dirty(', 'copy_piece(',
+    'virtio_mem_xlate_copy_to': ('copy_out(', 'virtio_mem_xlate_dirty(', 'copy_out(',
                                  'virtio_mem_xlate_dirty('),
     'virtio_mem_xlate_dirty_cold': ('smp_load_acquire(&>log', 'smp_mb(', 'READ_ONCE(',
                                     'atomic_long_or('),

@@ -459,6 +459,8 @@ static int set_map(struct virtio_mem_xlate_user *user, struct memory_map *map,
 	layout = layout_make(user, map, try_bad, !only);
 	if (IS_ERR(layout))
 		return PTR_ERR(layout);
+	/* From when it is the current one, another call may end it. */
+	report_bad(layout);
 	if (mutex_lock_killable(&user->update)) {
 		layout_drop(layout);
 		return -EINTR;
@@ -473,7 +475,6 @@ static int set_map(struct virtio_mem_xlate_user *user, struct memory_map *map,
 		layout_drop(layout);
 		return err;
 	}
-	report_bad(layout);
 	if (!old)
 		return 0;
 	if (!only)
@@ -846,6 +847,44 @@ void virtio_mem_xlate_user_cancel_faults(struct virtio_mem_xlate_user *user)
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_cancel_faults);
 
 /**
+ * virtio_mem_xlate_user_set_log() - log the device's writes in memory of the process
+ * @user: the VMM's memory
+ * @uaddr: of the bitmap, a multiple of 8, as VHOST_SET_LOG_BASE has it: in longs, bit n is the
+ *	page of 2^VIRTIO_MEM_XLATE_LOG_SHIFT guest bytes with that number
+ * @size: bytes of the bitmap, a multiple of 8; with 0 and an @uaddr of 0 the log ends
+ *
+ * Pins the bitmap as virtio_mem_xlate_user_pin() does, until another call replaces it or ends the
+ * log: if the process maps other memory there, it must set the log again.  See
+ * virtio_mem_xlate_dirty().  Calls are serialised by the caller.
+ *
+ * Context: Process context of the memory's owner; to end the log, of any process.  Sleeps until
+ * the views of before are gone, so the caller must hold no view.
+ * Return: 0, -EINVAL for an @uaddr or @size that is not a multiple of 8, or an error of
+ * virtio_mem_xlate_user_pin().
+ */
+int virtio_mem_xlate_user_set_log(struct virtio_mem_xlate_user *user, u64 uaddr, u64 size)
+{
+	struct virtio_mem_xlate_user_stretch *log = NULL;
+
+	if (!IS_ALIGNED(uaddr | size, sizeof(u64)) || (uaddr && !size))
+		return -EINVAL;
+	if (size) {
+		log = virtio_mem_xlate_user_pin(uaddr, size, VIRTIO_MEM_XLATE_RW);
+		if (IS_ERR(log))
+			return PTR_ERR(log);
+		virtio_mem_xlate_log_start(user->xlate, virtio_mem_xlate_user_kva(log),
+					   size * BITS_PER_BYTE);
+	} else {
+		virtio_mem_xlate_log_stop(user->xlate);
+	}
+	swap(user->log, log);
+	if (log)
+		virtio_mem_xlate_user_unpin(log);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_user_set_log);
+
+/**
  * virtio_mem_xlate_user_gpa() - guest-physical address of a byte of the VMM
  * @user: the VMM's memory
  * @uaddr: an address in the VMM, such as that of a ring in VHOST_SET_VRING_ADDR
@@ -940,6 +979,8 @@ void virtio_mem_xlate_user_destroy(struct virtio_mem_xlate_user *user)
 	user->dying = true;
 	mutex_unlock(&user->update);
 	virtio_mem_xlate_unregister(user->xlate);
+	if (user->log)
+		virtio_mem_xlate_user_unpin(user->log);
 	mutex_lock(&user->flip);
 	layout = user->layout;
 	user->layout = NULL;

@@ -270,6 +270,7 @@ struct virtio_mem_xlate_user {
 	bool dying;			/* under @update */
 	struct last_call *last;		/* destroy() must not lack memory */
 	struct work_struct relayout;
+	struct virtio_mem_xlate_user_stretch *log;
 	refcount_t refs;		/* its owner, and faults that nobody waits for */
 	wait_queue_head_t faults;	/* tasks whose faults a worker serves */
 	bool cancelled;

@@ -312,6 +312,7 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		struct test_bench bench;
 		struct test_gpa gpa;
 		struct test_fault fault;
+		struct test_log log;
 	} req = {};
 	struct item *item;
 	int ret;
@@ -350,6 +351,9 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return poke(item);
 	case TEST_FAULT:
 		return item->user ? fault(item, &req.fault) : -EINVAL;
+	case TEST_LOG:
+		return item->user ? virtio_mem_xlate_user_set_log(item->user, req.log.uaddr,
+								  req.log.size) : -EINVAL;
 	case TEST_BENCH:
 		ret = bench(item, &req.bench);
 		break;

@@ -72,6 +72,14 @@ struct test_fault {
 	__u32 pad;
 };
 
+/* Logs what is copied to the guest; 0, 0: no more. */
+struct test_log {
+	__u32 id;
+	__u32 pad;
+	__u64 uaddr;
+	__u64 size;
+};
+
 #define TEST_PIN		_IOWR('X', 1, struct test_pin)
 #define TEST_CREATE		_IO('X', 2)	/* argument: flags; returns an id */
 #define TEST_SET		_IOW('X', 3, struct test_set)
@@ -83,6 +91,7 @@ struct test_fault {
 #define TEST_UNPIN_ATOMIC	_IO('X', 9)	/* argument: an id; a planted bug */
 #define TEST_GPA		_IOWR('X', 10, struct test_gpa)
 #define TEST_FAULT		_IOW('X', 11, struct test_fault)
+#define TEST_LOG		_IOW('X', 12, struct test_log)
 
 /* mmap() maps one page; the offset in pages tells which. */
 #define TEST_MMAP_SLOW		0	/* holds the mmap lock until killed, then fails */

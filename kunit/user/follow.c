@@ -322,6 +322,34 @@ static void follow_on_demand(void)
 	CHECK_COUNTERS(before);
 }
 
+/* A memory error: the page is not read any more, and the rest is. */
+static void follow_poison(void)
+{
+	struct counters before = counters();
+	char *mem = map_anon(SIZE), byte = 'h';
+	int id = table_of(0, mem, SIZE), err;
+
+	memset(mem, 'h', SIZE);
+	check_shared(id, 0, mem, SIZE);
+	/* It fails if the page is still referenced, after it has taken it away. */
+	err = madvise(mem + 3 * PAGE, PAGE, 100 /* MADV_HWPOISON */);
+	if (err && errno != EBUSY) {
+		undo(id);
+		skip("no memory errors on demand");
+	}
+	CHECK_EQ(copy_from(id, 3 * PAGE, &byte, 1), -EAGAIN);
+	CHECK_EQ(fault(id, 3 * PAGE, 1, READ, 0), -EHWPOISON);
+	CHECK_EQ(copy_from(id, 3 * PAGE, &byte, 1), -EFAULT);
+	check_shared(id, 0, mem, 3 * PAGE);
+	check_shared(id, 4 * PAGE, mem + 4 * PAGE, SIZE - 4 * PAGE);
+	/* As QEMU does: new memory in its place. */
+	mmap(mem + 3 * PAGE, PAGE, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	check_shared(id, 0, mem, SIZE);
+	CHECK_EQ(undo(id), 0);
+	CHECK_COUNTERS(before);
+}
+
 /* Eight devices of one VMM pin its memory once. */
 static void follow_eight(void)
 {
@@ -343,6 +371,42 @@ static void follow_eight(void)
 		check_shared(ids[i], 0, mem, 3 * SIZE);
 	for (i = 0; i < 8; i++)
 		CHECK_EQ(undo(ids[i]), 0);
+	CHECK_COUNTERS(before);
+}
+
+/* The log is memory of the process. */
+static int set_log(int id, void *log, __u64 size)
+{
+	struct test_log req = { .id = id, .uaddr = (uintptr_t)log, .size = size };
+
+	return ioctl(dev, TEST_LOG, &req) ? -errno : 0;
+}
+
+static void follow_log(void)
+{
+	struct counters before = counters();
+	char *mem = map_anon(SIZE), *log = map_anon(2 * PAGE), byte = 'l';
+	int id = table_of(0, mem, SIZE);
+
+	CHECK_EQ(set_log(id, log + 1, 8), -EINVAL);
+	CHECK_EQ(set_log(id, log, 7), -EINVAL);
+	CHECK_EQ(set_log(id, log, 0), -EINVAL);
+	CHECK_EQ(set_log(id, (void *)-PAGE, 8), -EFAULT);
+	CHECK_EQ(set_log(id, log, 8), 0);
+	CHECK_EQ(copy_to(id, 5 * PAGE, &byte, 1), 0);
+	CHECK_EQ(log[0], 1 << 5);
+	CHECK_EQ(copy_from(id, 6 * PAGE, &byte, 1), 0);
+	CHECK_EQ(log[0], 1 << 5);
+	CHECK_EQ(set_log(id, log + PAGE, 8), 0);
+	CHECK_EQ(copy_to(id, 8 * PAGE, &byte, 1), 0);
+	CHECK_EQ(log[1], 0);
+	CHECK_EQ(log[PAGE + 1], 1);
+	CHECK_EQ(set_log(id, NULL, 0), 0);
+	CHECK_EQ(copy_to(id, 9 * PAGE, &byte, 1), 0);
+	CHECK_EQ(log[PAGE + 1], 1);
+	/* Left on. */
+	CHECK_EQ(set_log(id, log, 8), 0);
+	CHECK_EQ(undo(id), 0);
 	CHECK_COUNTERS(before);
 }
 
@@ -618,7 +682,9 @@ const struct test follow_tests[] = {
 	{ "follow: absent, refused, healed", follow_errors },
 	{ "follow: device memory and a hole", follow_refused },
 	{ "follow: on demand", follow_on_demand },
+	{ "follow: a memory error", follow_poison },
 	{ "follow: eight devices", follow_eight },
+	{ "follow: the dirty log", follow_log },
 	{ "follow: faults of others", follow_others },
 	{ "follow: the limit of the larger table", follow_limit },
 	{ "follow: random edits pin what is new", follow_edits },
