@@ -1088,6 +1088,30 @@ void virtio_mem_xlate_read_unlock(struct virtio_mem_xlate_view *view)
 }
 EXPORT_SYMBOL_GPL(virtio_mem_xlate_read_unlock);
 
+/**
+ * virtio_mem_xlate_view_is_current() - would a view that is taken now see anything else?
+ * @view: a view that the caller holds
+ *
+ * For a back end that polls under a view.  Memory that the driver has named after it was taken
+ * away and given back, as by a balloon, is other memory, which an older view does not see.  So
+ * read what the driver has published, such as the index of the available ring, and call this.
+ * If it returns false, take another view, and read again.
+ *
+ * Context: Any but NMI.  Orders the caller's reads of before: they are done when this looks.
+ * Return: false if the table has changed since @view was taken.
+ */
+bool virtio_mem_xlate_view_is_current(const struct virtio_mem_xlate_view *view)
+{
+	/*
+	 * Who takes memory away changes the table first, and who gives it back publishes it last.
+	 * Pairs with the barrier of who publishes, as the driver before it moves its index.
+	 */
+	smp_rmb();
+	return rcu_access_pointer(view->xlate->table) == view->table &&
+	       table_generation(view->table) == view->generation;
+}
+EXPORT_SYMBOL_GPL(virtio_mem_xlate_view_is_current);
+
 #ifdef CONFIG_DEBUG_FS
 static unsigned long holds_count(struct virtio_mem_xlate *xlate)
 {

@@ -427,6 +427,7 @@ struct virtio_mem_xlate_view {
 void virtio_mem_xlate_read_lock(struct virtio_mem_xlate *xlate,
 				struct virtio_mem_xlate_view *view);
 void virtio_mem_xlate_read_unlock(struct virtio_mem_xlate_view *view);
+bool virtio_mem_xlate_view_is_current(const struct virtio_mem_xlate_view *view);
 
 DEFINE_CLASS(virtio_mem_xlate_view, struct virtio_mem_xlate_view,
 	     virtio_mem_xlate_read_unlock(&_T),

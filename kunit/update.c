@@ -361,6 +361,38 @@ static void replace_in_two_steps(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, translate_byte(xlate, GPA + SIZE), new[1].kva);
 }
 
+/* Each change of the table, in place or not, makes a view old. */
+static void view_is_current_until_a_change(struct kunit *test)
+{
+	struct virtio_mem_xlate_slot slots[] = { slot_of(filled(test)), second_slot(filled(test)) };
+	struct virtio_mem_xlate *xlate = register_for_test(test, slots, 2);
+	struct virtio_mem_xlate_view view;
+	unsigned int change;
+
+	for (change = 0; change < 4; change++) {
+		virtio_mem_xlate_read_lock(xlate, &view);
+		KUNIT_EXPECT_TRUE(test, virtio_mem_xlate_view_is_current(&view));
+		KUNIT_EXPECT_PTR_EQ(test, view_byte(&view, GPA + SIZE), slots[1].kva);
+		KUNIT_EXPECT_TRUE(test, virtio_mem_xlate_view_is_current(&view));
+		switch (change) {
+		case 0:
+			virtio_mem_xlate_set_absent(xlate, GPA, SIZE);
+			break;
+		case 1:
+			virtio_mem_xlate_set_present(xlate, GPA, SIZE, slots[0].kva, RW);
+			break;
+		case 2:
+			virtio_mem_xlate_remove_nowait(xlate, GPA, SIZE);
+			break;
+		case 3:
+			virtio_mem_xlate_replace_nowait(xlate, slots, 2);
+			break;
+		}
+		KUNIT_EXPECT_FALSE(test, virtio_mem_xlate_view_is_current(&view));
+		virtio_mem_xlate_read_unlock(&view);
+	}
+}
+
 static void next_table_is_given_up(struct kunit *test)
 {
 	struct virtio_mem_xlate_slot slots[] = { slot_of(filled(test)), slot_of(filled(test)) };
@@ -389,6 +421,7 @@ static void next_table_is_given_up(struct kunit *test)
 
 static struct kunit_case update_tests[] = {
 	KUNIT_CASE(replace_in_two_steps),
+	KUNIT_CASE(view_is_current_until_a_change),
 	KUNIT_CASE(next_table_is_given_up),
 	KUNIT_CASE_PARAM(update_waits_for_the_view, update_gen_params),
 	KUNIT_CASE(many_slots_removed_at_once),

@@ -97,6 +97,7 @@ struct rcu_head {
 #define smp_store_release(p, v) (__atomic_store_n(p, v, __ATOMIC_RELEASE), between_writes())
 #define smp_load_acquire(p) (between_reads(), __atomic_load_n(p, __ATOMIC_ACQUIRE))
 #define smp_wmb() __atomic_thread_fence(__ATOMIC_RELEASE)
+#define smp_rmb() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 #define copy_mc_to_kernel(dst, src, n) (memcpy(dst, src, n), 0)

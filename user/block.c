@@ -32,12 +32,10 @@
 
 /* What a mapping has in the place of a page, or adds to a page. */
 #define LOST		1UL	/* of the process no more: to be unpinned */
-#define FRESH		2UL	/* pinned for a mapping that is not the block's yet */
-#define UNNEEDED	FRESH	/* no span of the block's mapping needs it any more */
-#define MISSING		((struct page *)FRESH)
+#define UNNEEDED	2UL	/* no span needs it any more */
 #define GONE		((struct page *)LOST)	/* was unneeded, and is unpinned */
-#define BAD		((struct page *)4UL)	/* the process cannot access it */
-#define TAGS		(LOST | FRESH)
+#define BAD		((struct page *)4UL)	/* of an update: the process cannot access it */
+#define TAGS		(LOST | UNNEEDED)
 
 /* Pages looked at between two preemption points. */
 #define BATCH		512
@@ -51,9 +49,11 @@ struct mapping {
 	unsigned long first;		/* page of the block that is at @kva */
 	unsigned long nr_pages;
 	bool dense;			/* pages @first to @first + @nr_pages - 1 */
+	bool trimmed;			/* some of these are gone */
 	bool valid;			/* under the block's lock: it has lost nothing */
 	struct work_struct reap;
 	struct page **pages;		/* for each page of the block, or NULL */
+	unsigned long *fresh;		/* of an update: bit for each page that it pins */
 };
 
 static bool has_tag(const struct page *page, unsigned long tag)
@@ -87,7 +87,10 @@ static struct mapping *mapping_new(struct block *block)
 		return NULL;
 	mapping->pages = kvcalloc(block->key.nr_pages, sizeof(*mapping->pages),
 				  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!mapping->pages) {
+	mapping->fresh = bitmap_zalloc(block->key.nr_pages, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!mapping->pages || !mapping->fresh) {
+		kvfree(mapping->pages);
+		bitmap_free(mapping->fresh);
 		kfree(mapping);
 		return NULL;
 	}
@@ -105,6 +108,7 @@ static void mapping_put(struct mapping *mapping)
 	if (!refcount_dec_and_test(&mapping->refs))
 		return;
 	kvfree(mapping->pages);
+	bitmap_free(mapping->fresh);
 	kfree(mapping);
 	if (refcount_dec_and_test(&block->refs))
 		xlate_block_free(block);
@@ -251,6 +255,9 @@ static bool span_is_mapped(const struct span *span)
 
 	if (!mapping || !mapping->valid || span->bad || span->leaving)
 		return false;
+	if (mapping->dense && !mapping->trimmed)
+		return span->first >= mapping->first &&
+		       span->first + span->nr_pages <= mapping->first + mapping->nr_pages;
 	for (i = span->first; i < span->first + span->nr_pages; i++)
 		if (!is_live(mapping->pages[i]))
 			return false;
@@ -461,14 +468,15 @@ void xlate_block_lose_all(struct block *block)
 /* What an update has to do. */
 struct plan {
 	unsigned long version;
-	unsigned long nr_missing;	/* pages to pin */
+	unsigned long nr_kept, nr_missing;	/* pages that are pinned, and to be pinned */
+	unsigned long nr_bad;
 	unsigned int nr_leases;		/* at most, for absent spans */
 	int bad_err;
 };
 
 /*
- * Fills @mapping with the pages that the spans need: those there are, and MISSING for those that
- * @layout needs.  What another layout lacks is left to its own caller, who may wait for ever.
+ * Fills @mapping with the pages that there are, and notes as fresh those that @layout lacks.  What
+ * another layout lacks is left to its own caller, who may wait for ever.
  */
 static void block_plan(struct block *block, struct mapping *mapping, struct plan *plan,
 		       const struct layout *layout)
@@ -478,47 +486,41 @@ static void block_plan(struct block *block, struct mapping *mapping, struct plan
 	unsigned long i;
 
 	*plan = (struct plan){ .version = block->version };
-	for (i = 0; old && i < block->key.nr_pages; i++)
-		if (is_live(old->pages[i]))
-			mapping->pages[i] = old->pages[i];
+	for (i = 0; old && i < block->key.nr_pages; i++) {
+		if (!is_live(old->pages[i]))
+			continue;
+		mapping->pages[i] = old->pages[i];
+		plan->nr_kept++;
+	}
 	list_for_each_entry(span, &block->spans, list) {
 		plan->nr_leases += !span->bad && !span->lease;
 		if (span->layout != layout)
 			continue;
-		for (i = span->first; i < span->first + span->nr_pages; i++) {
-			if (mapping->pages[i] || test_bit(i, block->bad))
-				continue;
-			mapping->pages[i] = MISSING;
-			plan->nr_missing++;
+		if (!plan->nr_kept && !block->nr_bad) {
+			bitmap_set(mapping->fresh, span->first, span->nr_pages);
+			continue;
 		}
+		for (i = span->first; i < span->first + span->nr_pages; i++)
+			if (!mapping->pages[i] && !test_bit(i, block->bad))
+				__set_bit(i, mapping->fresh);
 	}
+	plan->nr_missing = bitmap_weight(mapping->fresh, block->key.nr_pages);
 }
 
-/* Forgets the missing pages, which are not charged. */
-static void leave_missing(struct block *block, struct mapping *mapping)
-{
-	unsigned long i;
-
-	for (i = 0; i < block->key.nr_pages; i++)
-		if (mapping->pages[i] == MISSING)
-			mapping->pages[i] = NULL;
-}
-
-/* Pins the missing pages from @i on, up to one that is not missing, or that is bad. */
+/* Pins the fresh pages from @i on, up to one that is not fresh, or that is bad. */
 static int pin_run(struct block *block, struct mapping *mapping, struct plan *plan,
 		   unsigned long *i)
 {
-	unsigned long start = block->key.start + (*i << PAGE_SHIFT), n = 1, done, k;
+	unsigned long start = block->key.start + (*i << PAGE_SHIFT), done, n;
+	struct page **pages = mapping->pages + *i;
 	int err;
 
-	while (*i + n < block->key.nr_pages && mapping->pages[*i + n] == MISSING)
-		n++;
-	done = xlate_pin_some(start, n, block->key.access, mapping->pages + *i, &err);
-	for (k = 0; k < n; k++, ++*i)
-		mapping->pages[*i] = k < done ? tag(mapping->pages[*i], FRESH) : MISSING;
+	n = find_next_zero_bit(mapping->fresh, block->key.nr_pages, *i) - *i;
+	done = xlate_pin_some(start, n, block->key.access, pages, &err);
+	*i += done;
 	if (!err)
 		return 0;
-	*i -= n - done;
+	memset(pages + done, 0, (n - done) * sizeof(*pages));
 	if (err == -ENOMEM || err == -EINTR || err == -EAGAIN)
 		return err == -EAGAIN ? -ENOMEM : err;
 	n = xlate_why_not(start + (done << PAGE_SHIFT), n - done, block->key.access,
@@ -526,6 +528,8 @@ static int pin_run(struct block *block, struct mapping *mapping, struct plan *pl
 	if (plan->bad_err == -EINTR)
 		return -EINTR;
 	xlate_uncharge(block->account, n);
+	bitmap_clear(mapping->fresh, *i, n);
+	plan->nr_bad += n;
 	while (n--)
 		mapping->pages[(*i)++] = BAD;
 	return 0;
@@ -536,62 +540,75 @@ static int pin_missing(struct block *block, struct mapping *mapping, struct plan
 	unsigned long i = 0;
 	int err = 0;
 
-	while (!err && i < block->key.nr_pages) {
-		if (mapping->pages[i] == MISSING)
-			err = pin_run(block, mapping, plan, &i);
-		else
-			i++;
+	while (!err) {
+		i = find_next_bit(mapping->fresh, block->key.nr_pages, i);
+		if (i == block->key.nr_pages)
+			break;
+		err = pin_run(block, mapping, plan, &i);
 	}
 	return err;
 }
 
-/* Maps the pages of @mapping side by side. */
-static int mapping_map(struct mapping *mapping)
+static void find_extent(struct mapping *mapping, const struct plan *plan)
 {
-	struct block *block = mapping->block;
-	unsigned long i, last = 0, n = 0;
-	struct page **pages;
+	unsigned long nr = mapping->block->key.nr_pages, i, last = 0;
 
-	pages = kvmalloc_array(block->key.nr_pages, sizeof(*pages),
+	if (!plan->nr_kept && !plan->nr_bad) {
+		mapping->nr_pages = plan->nr_missing;
+		mapping->first = find_first_bit(mapping->fresh, nr);
+		last = find_last_bit(mapping->fresh, nr);
+	} else {
+		for (i = 0; i < nr; i++) {
+			if (!mapping->pages[i] || mapping->pages[i] == BAD)
+				continue;
+			if (!mapping->nr_pages++)
+				mapping->first = i;
+			last = i;
+		}
+	}
+	mapping->dense = mapping->nr_pages && last - mapping->first + 1 == mapping->nr_pages;
+}
+
+/* Maps the pages of @mapping side by side. */
+static int mapping_map(struct mapping *mapping, const struct plan *plan)
+{
+	unsigned int access = mapping->block->key.access;
+	struct page **pages;
+	unsigned long i, n;
+
+	find_extent(mapping, plan);
+	if (!mapping->nr_pages)
+		return 0;
+	if (mapping->dense) {
+		mapping->kva = xlate_map_pages(mapping->pages + mapping->first,
+					       mapping->nr_pages, access);
+		return mapping->kva ? 0 : -ENOMEM;
+	}
+	pages = kvmalloc_array(mapping->nr_pages, sizeof(*pages),
 			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!pages)
 		return -ENOMEM;
-	for (i = 0; i < block->key.nr_pages; i++) {
-		if (!mapping->pages[i] || mapping->pages[i] == BAD)
-			continue;
-		if (!n)
-			mapping->first = i;
-		last = i;
-		pages[n++] = untag(mapping->pages[i]);
-	}
-	mapping->nr_pages = n;
-	mapping->dense = n && last - mapping->first + 1 == n;
-	if (n)
-		mapping->kva = xlate_map_pages(pages, n, block->key.access);
+	for (i = mapping->first, n = 0; n < mapping->nr_pages; i++)
+		if (mapping->pages[i] && mapping->pages[i] != BAD)
+			pages[n++] = mapping->pages[i];
+	mapping->kva = xlate_map_pages(pages, n, access);
 	kvfree(pages);
-	return n && !mapping->kva ? -ENOMEM : 0;
+	return mapping->kva ? 0 : -ENOMEM;
 }
 
-/* Undoes an update that did not come to its end. */
-static void mapping_discard(struct mapping *mapping)
+/* Undoes an update that did not come to its end.  Its fresh pages are charged if @charged. */
+static void mapping_discard(struct mapping *mapping, bool charged)
 {
 	struct block *block = mapping->block;
-	unsigned long i, charged = 0;
-	struct page *page;
+	unsigned long nr = block->key.nr_pages, i;
 
 	if (mapping->kva)
 		xlate_unmap_pages(mapping->kva);
-	for (i = 0; i < block->key.nr_pages; i++) {
-		page = mapping->pages[i];
-		if (!has_tag(page, FRESH))
-			continue;
-		charged++;
-		if (page != MISSING) {
-			page = untag(page);
-			unpin_user_pages(&page, 1);
-		}
-	}
-	xlate_uncharge(block->account, charged);
+	for_each_set_bit(i, mapping->fresh, nr)
+		if (mapping->pages[i])
+			unpin_user_pages(&mapping->pages[i], 1);
+	if (charged)
+		xlate_uncharge(block->account, bitmap_weight(mapping->fresh, nr));
 	mapping_put(mapping);
 }
 
@@ -602,18 +619,18 @@ static struct mapping *mapping_install(struct mapping *mapping, const struct pla
 	struct mapping *old = block->mapping;
 	unsigned long i;
 
-	for (i = 0; i < block->key.nr_pages; i++) {
-		if (mapping->pages[i] == BAD) {
-			mapping->pages[i] = NULL;
-			__set_bit(i, block->bad);
-			block->nr_bad++;
-			block->bad_err = plan->bad_err;
-			atomic_long_inc(&block->space->nr_bad);
-		}
-		mapping->pages[i] = untag(mapping->pages[i]);
-		if (old && is_live(old->pages[i]))
-			old->pages[i] = GONE;
+	for (i = 0; plan->nr_bad && i < block->key.nr_pages; i++) {
+		if (mapping->pages[i] != BAD)
+			continue;
+		mapping->pages[i] = NULL;
+		__set_bit(i, block->bad);
+		block->nr_bad++;
+		block->bad_err = plan->bad_err;
+		atomic_long_inc(&block->space->nr_bad);
 	}
+	for (i = 0; plan->nr_kept && i < block->key.nr_pages; i++)
+		if (is_live(old->pages[i]))
+			old->pages[i] = GONE;
 	mapping->valid = true;
 	block->mapping = mapping;
 	block->version++;
@@ -632,10 +649,10 @@ static int try_update(struct block *block, const struct layout *layout)
 {
 	struct lease *leases = NULL;
 	struct mapping *mapping, *old;
+	bool reuse, charged = false;
 	struct plan plan;
 	unsigned long seq;
 	struct span *span;
-	bool reuse;
 	int err;
 
 	if (layout && fatal_signal_pending(current))
@@ -654,11 +671,11 @@ static int try_update(struct block *block, const struct layout *layout)
 	err = leases_alloc(&leases, plan.nr_leases) ?:
 	      xlate_charge(block->account, plan.nr_missing);
 	if (err)
-		leave_missing(block, mapping);
-	else
-		err = pin_missing(block, mapping, &plan);
+		goto out_discard;
+	charged = true;
+	err = pin_missing(block, mapping, &plan);
 	if (!err && !reuse)
-		err = mapping_map(mapping);
+		err = mapping_map(mapping, &plan);
 	if (err)
 		goto out_discard;
 
@@ -679,7 +696,7 @@ static int try_update(struct block *block, const struct layout *layout)
 
 out_discard:
 	leases_free(leases);
-	mapping_discard(mapping);
+	mapping_discard(mapping, charged);
 	return err;
 }
 
@@ -699,6 +716,31 @@ int xlate_block_update(struct block *block, const struct layout *layout)
 	return err;
 }
 
+/* Are there pages that no span needs? */
+static bool mark_unneeded(struct block *block)
+{
+	struct mapping *mapping = block->mapping;
+	unsigned long i, nr = 0;
+	struct span *span;
+
+	if (!mapping)
+		return false;
+	for (i = 0; i < block->key.nr_pages; i++)
+		if (is_live(mapping->pages[i]))
+			mapping->pages[i] = tag(mapping->pages[i], UNNEEDED);
+	list_for_each_entry(span, &block->spans, list)
+		for (i = span->first; !span->leaving && i < span->first + span->nr_pages; i++)
+			if (!has_tag(mapping->pages[i], LOST))
+				mapping->pages[i] = untag(mapping->pages[i]);
+	for (i = 0; i < block->key.nr_pages; i++)
+		nr += has_tag(mapping->pages[i], UNNEEDED);
+	if (!nr)
+		return false;
+	mapping->trimmed = true;
+	block->version++;
+	return true;
+}
+
 /*
  * Unpins the pages that no span needs any more.  No view and no hold reaches them: the table
  * that had them is not the current one, and its readers are gone.  Their place in a mapping of
@@ -709,22 +751,12 @@ void xlate_block_trim(struct block *block)
 	struct mapping *mapping;
 	struct page *pages[32];
 	unsigned long i, k;
-	struct span *span;
 	unsigned int n;
 
 	mutex_lock(&block->lock);
-	mapping = block->mapping;
-	if (mapping) {
+	mapping = mark_unneeded(block) ? block->mapping : NULL;
+	if (mapping)
 		refcount_inc(&mapping->refs);
-		for (i = 0; i < block->key.nr_pages; i++)
-			if (is_live(mapping->pages[i]))
-				mapping->pages[i] = tag(mapping->pages[i], UNNEEDED);
-		list_for_each_entry(span, &block->spans, list)
-			for (i = span->first; i < span->first + span->nr_pages; i++)
-				if (!span->leaving && !has_tag(mapping->pages[i], LOST))
-					mapping->pages[i] = untag(mapping->pages[i]);
-		block->version++;
-	}
 	mutex_unlock(&block->lock);
 	if (!mapping)
 		return;

@@ -61,13 +61,87 @@ static void bench(const char *name, char *mem, size_t size, unsigned int flags)
 	     (tables(req.nr_slots) + 1023) >> 10);
 }
 
-static void bench_both(const char *name, char *mem, size_t size)
+/* Ends a measurement; returns microseconds. */
+static double us_since(__u64 start_ns)
+{
+	return (now_ns() - start_ns) / 1000.0;
+}
+
+/* The time to discard a page, on average of those in @size bytes that are 2 MiB apart. */
+static double discard_us(char *mem, size_t size)
+{
+	__u64 start_ns = now_ns();
+	size_t at;
+
+	for (at = 0; at < size; at += HUGE)
+		madvise(mem + at + 5 * PAGE, PAGE, MADV_DONTNEED);
+	return us_since(start_ns) / (size / HUGE);
+}
+
+/* The time to make all blocks present, on average of one. */
+static double faults_us(int id, size_t size)
+{
+	__u64 start_ns = now_ns();
+	size_t at;
+
+	for (at = 0; at < size; at += HUGE)
+		CHECK_EQ(fault(id, at, PAGE, RW, 0), 0);
+	return us_since(start_ns) / (size / HUGE);
+}
+
+/*
+ * What a table costs beside a stretch of the same memory, which is pinned by the same calls, and
+ * does not follow the process.
+ */
+static void bench_table(const char *name, char *mem, size_t size, size_t page)
+{
+	struct kvm_region all = { .memory_size = size, .userspace_addr = (uintptr_t)mem };
+	double stretch, set, again, untracked, tracked, fault, refill;
+	__u64 start_ns;
+	int id;
+
+	start_ns = now_ns();
+	id = pin(mem, size, RW, TEST_PIECES);
+	stretch = us_since(start_ns);
+	CHECK(id > 0);
+	CHECK_EQ(undo(id), 0);
+	id = create(0);
+	start_ns = now_ns();
+	CHECK_EQ(set_kvm(id, &all, 1), 0);
+	set = us_since(start_ns);
+	start_ns = now_ns();
+	CHECK_EQ(set_kvm(id, &all, 1), 0);
+	again = us_since(start_ns);
+	tell("%s: first table of %lu MiB %.0f us, %.2f times a stretch; the same again %.0f us", name,
+	     size >> 20, set, set / stretch, again);
+	if (page != PAGE)
+		goto out;
+	tracked = discard_us(mem, size);
+	refill = faults_us(id, size);
+	CHECK_EQ(undo(id), 0);
+	memset(mem, 1, size);
+	untracked = discard_us(mem, size);
+	memset(mem, 1, size);
+	id = create(2);
+	CHECK_EQ(set_kvm(id, &all, 1), 0);
+	fault = faults_us(id, size);
+	tell("%s: discarding a page %.1f us, %.1f us if untracked; its block comes back in %.1f us;",
+	     name, tracked, untracked, refill);
+	tell("    a block on demand in %.1f us, %.2f times a stretch of so much", fault,
+	     fault / (stretch / (size / HUGE)));
+out:
+	CHECK_EQ(undo(id), 0);
+}
+
+static void bench_both(const char *name, char *mem, size_t size, size_t page)
 {
 	unsigned int round;
 
 	memset(mem, 1, size);
 	for (round = 0; round < 4; round++)
 		bench(name, mem, size, round % 2 ? TEST_PIECES : 0);
+	for (round = 0; round < 3; round++)
+		bench_table(name, mem, size, page);
 	munmap(mem, size);
 }
 
@@ -117,14 +191,14 @@ void bench_native(void)
 
 static void bench_small(void)
 {
-	bench_both("4 KiB pages", map_anon(bench_size()), bench_size());
+	bench_both("4 KiB pages", map_anon(bench_size()), bench_size(), PAGE);
 }
 
 static void bench_thp(void)
 {
 	if (uml)
 		skip("no huge pages");
-	bench_both("THP", map_huge_anon(bench_size()), bench_size());
+	bench_both("THP", map_huge_anon(bench_size()), bench_size(), HUGE);
 }
 
 static void bench_hugetlb(void)
@@ -136,7 +210,7 @@ static void bench_hugetlb(void)
 	if (read_number("/proc/meminfo", "HugePages_Free") < (long)(bench_size() / HUGE))
 		skip("no hugetlb pages");
 	bench_both("hugetlb", map(bench_size(), PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1), bench_size());
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1), bench_size(), HUGE);
 	write_file("/proc/sys/vm/nr_hugepages", "64");
 }
 

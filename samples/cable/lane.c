@@ -49,8 +49,8 @@ static void copy_frame(const struct lane *lane, const struct pieces *from, const
 }
 
 /*
- * Returns 1, 0 if there is no room yet, -EINPROGRESS if the room is absent, or an error if @frame
- * can never be delivered.
+ * Returns 1, 0 if there is no room yet, -EINPROGRESS if the room is absent, -ESTALE if @view is too
+ * old for it, or an error if @frame can never be delivered.
  */
 static int deliver(struct lane *lane, const struct virtio_mem_xlate_view *view,
 		   const struct pieces *frame)
@@ -101,7 +101,7 @@ static int move_frame(struct lane *lane, const struct virtio_mem_xlate_view *fro
 
 	/* A receiver that is closed or stopped loses frames, as with an unplugged cable. */
 	ret = rx->running ? deliver(lane, to, &frame) : -ENOTCONN;
-	if (ret == -EINPROGRESS)
+	if (ret == -EINPROGRESS || ret == -ESTALE)
 		return ret;
 	if (!ret) {
 		/* After one frame has waited in vain, the next frames do not wait. */

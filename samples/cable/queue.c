@@ -26,6 +26,9 @@ void queue_break(struct queue *q, int err)
  */
 void queue_fail(struct queue *q, int err)
 {
+	/* The next batch has a view of its own. */
+	if (err == -ESTALE)
+		return;
 	if ((err != -EAGAIN && err != -EFAULT) || q->nr_tries++ == MAX_TRIES) {
 		queue_break(q, err);
 		return;
@@ -115,7 +118,7 @@ int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view, unsign
 	struct chain chain;
 	int ret;
 
-	ret = ring_next(&q->ring, ahead, head);
+	ret = ring_next(&q->ring, view, ahead, head);
 	if (ret <= 0)
 		return ret;
 	chain_start(&chain, &q->ring, *head);

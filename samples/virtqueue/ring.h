@@ -27,7 +27,7 @@
  * An error of ring_translate(), ring_next() or chain_next() is a mistake of the driver, and the
  * back end stops the queue.  -EAGAIN is not: then @fault of the ring names the absent memory.
  * Release the view, make the memory present, and start again at ring_translate(): the ring has
- * not moved.
+ * not moved.  -ESTALE is not, either: start again at once.
  */
 
 #define RING_MAX	0x8000
@@ -169,21 +169,31 @@ static inline u16 ring_driver_idx(const struct ring *ring)
 /**
  * ring_next() - look for a chain
  * @ring: the ring
+ * @view: a view, or NULL where memory cannot change without a new table and a new ring
  * @ahead: how many chains behind the next one
  * @head: its first descriptor, not checked yet
  *
- * Return: 1 with @head, 0 if there is no such chain yet, or -ERANGE for an index of the driver
- * that is more than a ring ahead.
+ * A chain may name memory that was given back to the driver after @view was taken, so what is
+ * published after that waits for the next view.
+ *
+ * Return: 1 with @head, 0 if there is no such chain yet, -ESTALE if there may be one that @view is
+ * too old for, or -ERANGE for an index of the driver that is more than a ring ahead.
  */
-static inline int ring_next(struct ring *ring, unsigned int ahead, u16 *head)
+static inline int ring_next(struct ring *ring, const struct virtio_mem_xlate_view *view,
+			    unsigned int ahead, u16 *head)
 {
+	u16 idx;
+
 	if ((u16)(ring->avail_idx - ring->last_avail) <= ahead) {
-		ring->avail_idx = ring_driver_idx(ring);
+		idx = ring_driver_idx(ring);
 		/* Pairs with the driver's barrier between filling an entry and the index. */
 		smp_rmb();
-		if ((u16)(ring->avail_idx - ring->last_avail) > ring->num)
+		if ((u16)(idx - ring->last_avail) > ring->num)
 			return -ERANGE;
-		if ((u16)(ring->avail_idx - ring->last_avail) <= ahead)
+		if (idx != ring->avail_idx && view && !virtio_mem_xlate_view_is_current(view))
+			return -ESTALE;
+		ring->avail_idx = idx;
+		if ((u16)(idx - ring->last_avail) <= ahead)
 			return 0;
 	}
 	*head = ring_read16(ring, ring->avail,
