@@ -13,11 +13,11 @@
  * into the kernel, at two levels:
  *
  * * &struct virtio_mem_xlate_user: all of a VMM's memory.  A call sets the whole
- *   table, in the form of an ioctl of vhost or KVM.  It pins the new regions, keeps the
- *   unchanged regions, and publishes the new table at once.
- * * &struct virtio_mem_xlate_user_stretch: one pinned region.  For callers with a
- *   table of their own, which they update by virtio_mem_xlate_replace(), _add() and
- *   _remove().
+ *   table, in the form of an ioctl of vhost or KVM.  The table follows the process's page
+ *   tables: what the process has lost is absent, until virtio_mem_xlate_user_fault().
+ * * &struct virtio_mem_xlate_user_stretch: pinned memory that does not follow the process,
+ *   for callers who vouch for it.  They have a table of their own, which they update by
+ *   virtio_mem_xlate_replace(), _add() and _remove().
  *
  * The whole ioctl handler of a back end::
  *
@@ -42,7 +42,7 @@
  *	virtio_mem_xlate_user_create()			virtio_mem_xlate_user_destroy()
  *
  * Any process may make that call, also after the process that pinned has exited or
- * called exec.  Until then the memory stays pinned: exit, munmap() and fork() do not
+ * called exec.  A stretch stays pinned until then: exit, munmap() and fork() do not
  * unpin it.
  *
  * Pinned pages are charged to the user's RLIMIT_MEMLOCK, unless the process has
@@ -66,13 +66,13 @@
  * in 2 MiB pages (three rounds).  The drawback of pieces: virtio_mem_xlate_range()
  * returns -ENOBUFS for a range in two pieces.
  *
+ * That is for stretches.  A table has a piece for each 2 MiB, or with
+ * VIRTIO_MEM_XLATE_USER_CONTIGUOUS for each region.
+ *
  * Limitations:
  *
- * * The device accesses the pages that were pinned.  After munmap(), mremap(),
- *   MADV_DONTNEED, hole punching or a balloon, the process has other pages at these
- *   addresses.  To pin those, set a table without the region, then one with it.
  * * Neither the write protection of userfaultfd nor KVM's dirty log sees the writes of
- *   the device.
+ *   the device: see virtio_mem_xlate_user_set_log().
  * * Hosts with an aliasing data cache are not supported.
  * * 6.1 warns and returns -ENOMEM for hugetlb pages in a movable zone or CMA, as it does
  *   for every pin of such pages.

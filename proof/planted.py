@@ -309,29 +309,30 @@ PLANTED = (
     ('copy_to: no mark of a copy over slots', drop('virtio_mem_xlate_copy_to', r'virtio_mem_xlate_dirty\(', 1)),
 )
 
-# What pins user memory is tested by a program (scripts/user.sh): by which test.
+# User memory is tested by a program (scripts/user.sh): by which test.
 USER = (
+    ('notifier: does nothing', 'follow:_each_way',
+     '	if (!mmu_notifier_range_blockable(range))\n		return false;\n',
+     '	if (range)\n		return true;\n'),
+    ('set: a page that is lost meanwhile stays in the next table', 'follow:_all_ways',
+     '		virtio_mem_xlate_prepared_absent(table, span->gpa, span->size);\n', '		;\n'),
+    ('fault: a page that is lost meanwhile is kept', 'follow:_all_ways',
+     'mmu_interval_read_retry(&block->notifier, seq) || block->version', 'block->version'),
+    ('block: unpins before readers left', 'table:_waits_for_views',
+     'if (!atomic_read(&mapping->readers) &&\n		    (mapping', 'if ((mapping'),
+    ('block: keeps what nobody needs', 'follow:_random_edits',
+     '		if (!list_empty(&block->spans))\n			xlate_block_trim(block);\n', ''),
+    ('block: pins for all tables', 'stall:_userfaultfd_stops_nobody_else',
+     '		if (span->layout != layout)\n			continue;\n', '		if (!layout)\n			continue;\n'),
     ('destroy: unpins before readers left', 'table:_waits_for_views',
-     '	virtio_mem_xlate_unregister(user->xlate);\n	xlate_map_free(user->map);\n',
-     '	xlate_map_free(user->map);\n	virtio_mem_xlate_unregister(user->xlate);\n'),
-    ('set: unpins before readers left', 'table:_waits_for_views',
-     '	err = virtio_mem_xlate_replace(user->xlate, slots, nr_slots);\n',
-     '	xlate_map_free(user->map);\n	user->map = NULL;\n'
-     '	err = virtio_mem_xlate_replace(user->xlate, slots, nr_slots);\n'),
-    ('set: what is kept is not counted', 'table:_unchanged_stretches_are_kept',
-     'region->stretch = xlate_stretch_get(same->stretch);',
-     'region->stretch = same->stretch;'),
-    ('set: a failure unpins what is in force', 'table:_failures_change_nothing',
-     '	if (!err)\n		swap(user->map, *map);', '	swap(user->map, *map);'),
+     '	virtio_mem_xlate_unregister(user->xlate);\n	if (user->log)',
+     '	xlate_layout_detach(user->layout);\n	virtio_mem_xlate_unregister(user->xlate);\n	if (user->log)'),
+    ('set: both tables are charged', 'follow:_the_limit',
+     '	if (err != -ENOMEM)\n		return err;\n	old = ', '	if (err)\n		return err;\n	old = '),
     ('set: user memory touched under the mutex', 'stall:_userfaultfd_stops_nobody_else',
-     '	err = keep(user, map) ?: xlate_map_pin(map, in_pieces) ?: publish(user, &map);\n',
-     '	err = keep(user, map);\n	mutex_lock(&user->update);\n'
-     '	err = err ?: xlate_map_pin(map, in_pieces);\n	mutex_unlock(&user->update);\n'
-     '	err = err ?: publish(user, &map);\n'),
-    ('set: cannot be killed while another waits', 'table:_killed_while',
-     '	if (mutex_lock_killable(&user->update))\n		return -EINTR;\n',
-     '	mutex_lock(&user->update);\n'),
+     '	layout = layout_make(user, map, try_bad, !only);\n',
+     '	mutex_lock(&user->update);\n	layout = layout_make(user, map, try_bad, !only);\n'
+     '	mutex_unlock(&user->update);\n'),
     ('pin: any page of what may be mapped', 'refuse:_a_file',
-     '(gup_flags & FOLL_WRITE) && !are_writable_unnoticed(pages + done, n)',
-     'n == -1 && !are_writable_unnoticed(pages + done, n)'),
+     '		if (gup_flags & FOLL_WRITE)\n			good', '		if (n == -1)\n			good'),
 )

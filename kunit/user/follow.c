@@ -590,6 +590,7 @@ static void follow_edits(void)
  */
 #define NR_CHANGERS	3
 #define PER_CHANGER	(2 * HUGE)
+#define NR_MORE		1024
 
 static char *arena;
 static int arena_fd, arena_id[2];
@@ -636,15 +637,19 @@ static void *changer(void *arg)
 static void *arena_setter(void *arg)
 {
 	size_t size = NR_CHANGERS * PER_CHANGER, cut;
-	struct kvm_region t[2];
-	unsigned int seed = 99;
+	static struct kvm_region t[2 + NR_MORE];
+	char *more = map_anon(NR_MORE * PAGE);
+	unsigned int seed = 99, i;
 
 	(void)arg;
+	/* They make a table slow to build, so that more is lost meanwhile. */
+	for (i = 0; i < NR_MORE; i++)
+		t[2 + i] = region(64 * GIB + i * 2 * PAGE, more + i * PAGE, PAGE);
 	while (!READ_ONCE(arena_over) && !failed) {
 		cut = (1 + rand_r(&seed) % (size / PAGE - 1)) * PAGE;
 		t[0] = region(0, arena, cut);
 		t[1] = region(cut, arena + cut, size - cut);
-		if (set_kvm(arena_id[rand_r(&seed) % 2], t, 2))
+		if (set_kvm(arena_id[rand_r(&seed) % 2], t, 2 + NR_MORE))
 			arena_failed_sets++;
 		arena_sets++;
 		usleep(rand_r(&seed) % 3000);
