@@ -685,10 +685,9 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_replace_nowait);
  * Context: Process context.  May sleep.
  * Return: the table, or an ERR_PTR as from virtio_mem_xlate_replace().
  */
-struct virtio_mem_xlate_table *virtio_mem_xlate_prepare(struct virtio_mem_xlate *xlate,
-						const struct virtio_mem_xlate_slot *slots,
-						unsigned int nr_slots)
-	__acquires(&xlate->update)
+struct virtio_mem_xlate_table *
+virtio_mem_xlate_prepare(struct virtio_mem_xlate *xlate,
+			 const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots)
 {
 	struct virtio_mem_xlate_table *table;
 	bool registered;
@@ -736,7 +735,6 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_prepared_absent);
  * Context: Any that may sleep, under memory reclaim too.
  */
 void virtio_mem_xlate_commit(struct virtio_mem_xlate *xlate, struct virtio_mem_xlate_table *table)
-	__releases(&xlate->update)
 {
 	struct virtio_mem_xlate_table *old;
 
@@ -759,7 +757,6 @@ EXPORT_SYMBOL_GPL(virtio_mem_xlate_commit);
  * Context: Process context.
  */
 void virtio_mem_xlate_abort(struct virtio_mem_xlate *xlate, struct virtio_mem_xlate_table *table)
-	__releases(&xlate->update)
 {
 	mutex_unlock(&xlate->update);
 	table_free(table);

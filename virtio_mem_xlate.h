@@ -382,9 +382,9 @@ int virtio_mem_xlate_replace_nowait(struct virtio_mem_xlate *xlate,
 				    const struct virtio_mem_xlate_slot *slots,
 				    unsigned int nr_slots);
 int virtio_mem_xlate_remove_nowait(struct virtio_mem_xlate *xlate, u64 gpa, u64 size);
-struct virtio_mem_xlate_table *virtio_mem_xlate_prepare(struct virtio_mem_xlate *xlate,
-						const struct virtio_mem_xlate_slot *slots,
-						unsigned int nr_slots);
+struct virtio_mem_xlate_table *
+virtio_mem_xlate_prepare(struct virtio_mem_xlate *xlate,
+			 const struct virtio_mem_xlate_slot *slots, unsigned int nr_slots);
 int virtio_mem_xlate_prepared_absent(struct virtio_mem_xlate_table *table, u64 gpa, u64 size);
 void virtio_mem_xlate_commit(struct virtio_mem_xlate *xlate, struct virtio_mem_xlate_table *table);
 void virtio_mem_xlate_abort(struct virtio_mem_xlate *xlate, struct virtio_mem_xlate_table *table);

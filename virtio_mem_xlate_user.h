@@ -104,7 +104,7 @@ void virtio_mem_xlate_user_slots(const struct virtio_mem_xlate_user_stretch *str
 
 /* Flags of virtio_mem_xlate_user_create(). */
 #define VIRTIO_MEM_XLATE_USER_CONTIGUOUS	1U	/* each region in one contiguous piece */
-#define VIRTIO_MEM_XLATE_USER_ON_DEMAND		2U	/* pinned by faults, not by setting a table */
+#define VIRTIO_MEM_XLATE_USER_ON_DEMAND		2U	/* pinned by faults, not by a set call */
 
 struct virtio_mem_xlate_user *virtio_mem_xlate_user_create(unsigned int flags);
 void virtio_mem_xlate_user_destroy(struct virtio_mem_xlate_user *user);

@@ -243,7 +243,7 @@ static void *span_kva(const struct span *span)
 		n = span->first - mapping->first;
 	else
 		for (i = mapping->first; i < span->first; i++)
-			n += mapping->pages[i] != NULL;
+			n += !!mapping->pages[i];
 	return mapping->kva + (n << PAGE_SHIFT) + span->offset;
 }
 
@@ -612,7 +612,7 @@ static void mapping_discard(struct mapping *mapping, bool charged)
 	mapping_put(mapping);
 }
 
-/* Makes @mapping that of its block.  Returns the one of before, which is a reader of it, or NULL. */
+/* Makes @mapping that of its block.  Returns the one of before, or NULL. */
 static struct mapping *mapping_install(struct mapping *mapping, const struct plan *plan)
 {
 	struct block *block = mapping->block;
@@ -763,7 +763,8 @@ void xlate_block_trim(struct block *block)
 	for (i = 0; i < block->key.nr_pages; cond_resched()) {
 		n = 0;
 		mutex_lock(&block->lock);
-		for (k = 0; k < BATCH && n < ARRAY_SIZE(pages) && i < block->key.nr_pages; k++, i++) {
+		k = 0;
+		for (; k < BATCH && n < ARRAY_SIZE(pages) && i < block->key.nr_pages; k++, i++) {
 			if (!has_tag(mapping->pages[i], UNNEEDED))
 				continue;
 			pages[n++] = untag(mapping->pages[i]);

@@ -76,7 +76,7 @@ static int fault_in(unsigned long start, unsigned long nr_pages, unsigned int gu
 	return n;
 }
 
-/* Is @start in a private mapping that can be read?  Reduces @nr_pages to the pages of that mapping. */
+/* Is @start in a private mapping that can be read?  Reduces @nr_pages to that mapping's. */
 static bool is_private(unsigned long start, unsigned long *nr_pages)
 {
 	struct vm_area_struct *vma;

@@ -11,7 +11,7 @@
 #include <linux/seq_file.h>
 
 #define CREATE_TRACE_POINTS
-#include "trace.h"
+#include "user_trace.h"
 
 #include "user.h"
 

@@ -752,13 +752,13 @@ static int fault_by_worker(struct layout *layout, struct virtio_driver_range ran
 	fault->access = access;
 	INIT_WORK(&fault->work, fault_work);
 	queue_work(fault_workqueue, &fault->work);
-	/* Pairs with smp_store_release() in fault_work(). */
-	err = wait_event_killable(user->faults, smp_load_acquire(&fault->served) ||
+	err = wait_event_killable(user->faults, READ_ONCE(fault->served) ||
 				  READ_ONCE(user->cancelled));
-	if (err || !smp_load_acquire(&fault->served))
-		err = -EINTR;
-	else
+	/* Pairs with smp_store_release() in fault_work(). */
+	if (!err && smp_load_acquire(&fault->served))
 		err = fault->err;
+	else
+		err = -EINTR;
 	fault_put(fault);
 	return err;
 }

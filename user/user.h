@@ -121,8 +121,8 @@ struct space {
 	struct hlist_node node;
 	unsigned int users;		/* under the lock of all spaces */
 	struct mm_struct *mm;
-	struct mutex lock;
-	struct rb_root blocks;		/* under @lock */
+	struct mutex lock;		/* guards @blocks, and their @users */
+	struct rb_root blocks;
 	atomic_long_t nr_bad;		/* pages, of all blocks */
 };
 
@@ -158,8 +158,7 @@ struct block {
 	struct account *account;
 	struct block_key key;
 	struct mmu_interval_notifier notifier;
-	struct mutex lock;
-	/* Under @lock: */
+	struct mutex lock;		/* guards what follows; taken by MMU notifiers */
 	unsigned long version;		/* changes when what is below does */
 	struct list_head spans;
 	struct mapping *mapping;	/* the last; NULL before the first */

@@ -112,8 +112,8 @@ static void bench_table(const char *name, char *mem, size_t size, size_t page)
 	start_ns = now_ns();
 	CHECK_EQ(set_kvm(id, &all, 1), 0);
 	again = us_since(start_ns);
-	tell("%s: first table of %lu MiB %.0f us, %.2f times a stretch; the same again %.0f us", name,
-	     size >> 20, set, set / stretch, again);
+	tell("%s: first table of %lu MiB %.0f us, %.2f times a stretch; the same again %.0f us",
+	     name, size >> 20, set, set / stretch, again);
 	if (page != PAGE)
 		goto out;
 	tracked = discard_us(mem, size);
@@ -125,7 +125,7 @@ static void bench_table(const char *name, char *mem, size_t size, size_t page)
 	id = create(2);
 	CHECK_EQ(set_kvm(id, &all, 1), 0);
 	fault = faults_us(id, size);
-	tell("%s: discarding a page %.1f us, %.1f us if untracked; its block comes back in %.1f us;",
+	tell("%s: discarding a page %.1f us, %.1f us untracked; its block comes back in %.1f us;",
 	     name, tracked, untracked, refill);
 	tell("    a block on demand in %.1f us, %.2f times a stretch of so much", fault,
 	     fault / (stretch / (size / HUGE)));
@@ -210,7 +210,8 @@ static void bench_hugetlb(void)
 	if (read_number("/proc/meminfo", "HugePages_Free") < (long)(bench_size() / HUGE))
 		skip("no hugetlb pages");
 	bench_both("hugetlb", map(bench_size(), PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1), bench_size(), HUGE);
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1),
+		   bench_size(), HUGE);
 	write_file("/proc/sys/vm/nr_hugepages", "64");
 }
 

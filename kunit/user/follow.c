@@ -190,7 +190,8 @@ static void follow_ways(void)
 			mem = map_huge_anon(size);
 			madvise(mem, size, MADV_NOHUGEPAGE);
 			if (of_file)
-				mmap(mem, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+				mmap(mem, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+				     fd, 0);
 			id = table_of(flags, mem, size);
 			check_shared(id, 0, mem, size);
 			ways[way].lose(mem + first, SIZE, fd, first);
@@ -529,12 +530,22 @@ static void edit(struct kvm_region *r, char *mem, size_t pages)
 	__u64 by = 1 + random_u64() % (random_u64() % 2 ? 3 : 300);
 
 	switch (random_u64() % 6) {
-	case 0: n += by; break;				/* grow */
-	case 1: n = n > by ? n - by : 1; break;		/* shrink */
-	case 2: start = start > by ? start - by : 0; break;
-	case 3: start += by; n = n > by ? n - by : 1; break;
-	case 4: start = random_u64() % pages; break;	/* swap for other memory */
-	case 5: break;
+	case 0:	/* grow */
+		n += by;
+		break;
+	case 1:	/* shrink */
+		n = n > by ? n - by : 1;
+		break;
+	case 2:	/* the other edge */
+		start = start > by ? start - by : 0;
+		break;
+	case 3:
+		start += by;
+		n = n > by ? n - by : 1;
+		break;
+	case 4:	/* swap for other memory */
+		start = random_u64() % pages;
+		break;
 	}
 	start %= pages;
 	if (n > pages - start)

@@ -550,7 +550,7 @@ static long delay_of_sets(int id, struct kvm_region *regions, unsigned int nr)
 
 	pthread_create(&thread, NULL, wait_in_thread, &waiter);
 	CHECK_EQ(set_kvm(id, regions, nr), 0);
-	/* The second call keeps all pages, but at other guest addresses; the third changes nothing. */
+	/* The second call keeps all pages and moves a region; the third changes nothing. */
 	regions[0].guest_phys_addr = nr * PAGE;
 	CHECK_EQ(set_kvm(id, regions, nr), 0);
 	CHECK_EQ(set_kvm(id, regions, nr), 0);

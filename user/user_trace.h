@@ -34,5 +34,5 @@ TRACE_EVENT(virtio_mem_xlate_user_refused,
 #undef TRACE_INCLUDE_PATH
 #define TRACE_INCLUDE_PATH .
 #undef TRACE_INCLUDE_FILE
-#define TRACE_INCLUDE_FILE trace
+#define TRACE_INCLUDE_FILE user_trace
 #include <trace/define_trace.h>
