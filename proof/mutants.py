@@ -191,7 +191,7 @@ def planted_user():
 
     def passes(tests):
         out = subprocess.run([f'{tree}/scripts/user.sh', '--quick', '6.12', *tests],
-                             env={**os.environ, 'CACHE': f'{tree}/cache', 'LIMIT': '120'}, text=True,
+                             env={**os.environ, 'CACHE': f'{tree}/cache', 'LIMIT': '300'}, text=True,
                              stdin=subprocess.DEVNULL, capture_output=True)
         print(textwrap.indent(out.stdout, '\t'), flush=True)
         # A kernel that went down or hangs with our modules in it is as good as a "not ok".

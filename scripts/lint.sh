@@ -72,7 +72,7 @@ checkpatch() {
 	# other customs.
 	# What yields here waits for nothing by that.
 	(cd "$TOP" && sources '*.c' '*.h' ':!proof' ':!scripts/guest' ':!samples/cable/compat' \
-		':!virtio_mem_xlate_trace.h' ':!kunit/model.h' |
+		':!virtio_mem_xlate_trace.h' ':!user/user_trace.h' ':!kunit/model.h' |
 		xargs perl "$source/scripts/checkpatch.pl" \
 		--no-tree --strict --terse --quiet --no-summary \
 		--ignore FILE_PATH_CHANGES,CAMELCASE,YIELD -f)
