@@ -3,9 +3,8 @@
 #define _VIRTIO_MEM_XLATE_DEMO_H
 
 #include <linux/virtio.h>
-#include <linux/virtio_ring.h>
 
-#include <virtio_mem_xlate.h>
+#include "virtqueue/chain.h"
 
 /* memory.c: the table of slots */
 extern struct virtio_mem_xlate *xlate;
@@ -19,11 +18,10 @@ const char *memory_slot_name(u64 table, u64 gpa, char *buf, size_t size);
 
 /* queue.c: the device's work on a virtqueue */
 
-/* A virtqueue: the guest addresses of its rings. */
+/* A virtqueue of a driver of this machine. */
 struct queue {
-	struct virtio_device *vdev;	/* for its byte order */
-	u64 desc, avail, used;
-	unsigned int num;
+	struct virtio_device *vdev;
+	struct ring ring;	/* only what chain.h needs */
 };
 
 /* Kernel addresses of the rings, valid while the view is held. */
@@ -37,7 +35,7 @@ struct rings {
 struct descriptor {
 	u64 gpa;
 	u32 len;
-	u16 flags, id, next;
+	u16 id;
 	bool indirect;
 	unsigned int access, pieces;
 	void *kva;
@@ -48,8 +46,8 @@ int range_translate(const struct virtio_mem_xlate_view *view, u64 gpa, u64 len,
 		    unsigned int access, struct virtio_device_range *device);
 int rings_translate(const struct queue *q, const struct virtio_mem_xlate_view *view,
 		    struct rings *rings);
-unsigned int chain_translate(const struct queue *q, const struct virtio_mem_xlate_view *view,
-			     const struct rings *rings, u16 head, struct descriptor *chain);
+unsigned int chain_translate(struct queue *q, const struct virtio_mem_xlate_view *view, u16 head,
+			     struct descriptor *chain);
 
 /* watch.c: the active virtqueues of this machine, one thread each */
 int watch_start(void);

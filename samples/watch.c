@@ -50,7 +50,7 @@ static u16 avail_idx(const struct watch *w, const struct rings *rings)
 
 static u16 avail_head(const struct watch *w, const struct rings *rings, u16 i)
 {
-	return virtio16_to_cpu(w->q.vdev, READ_ONCE(rings->avail->ring[i % w->q.num]));
+	return virtio16_to_cpu(w->q.vdev, READ_ONCE(rings->avail->ring[i % w->q.ring.num]));
 }
 
 static u16 used_idx(const struct watch *w, const struct rings *rings)
@@ -60,7 +60,7 @@ static u16 used_idx(const struct watch *w, const struct rings *rings)
 
 static u32 used_head(const struct watch *w, const struct rings *rings, u16 i)
 {
-	return virtio32_to_cpu(w->q.vdev, READ_ONCE(rings->used->ring[i % w->q.num].id));
+	return virtio32_to_cpu(w->q.vdev, READ_ONCE(rings->used->ring[i % w->q.ring.num].id));
 }
 
 /* Updates w->posted.  False if the rings have wrapped since the last call. */
@@ -81,15 +81,16 @@ static bool catch_up(struct watch *w, const struct rings *rings)
 		w->count.lost += w->lost;
 		w->next_used = used;
 		w->next_avail = used;
-		bitmap_zero(w->posted, w->q.num);
+		bitmap_zero(w->posted, w->q.ring.num);
 	}
 	w->lost = true;
-	if ((u16)(avail - w->next_avail) > w->q.num || (u16)(used - w->next_used) > w->q.num)
+	if ((u16)(avail - w->next_avail) > w->q.ring.num ||
+	    (u16)(used - w->next_used) > w->q.ring.num)
 		return false;
 
 	for (; w->next_avail != avail; w->next_avail++) {
 		head = avail_head(w, rings, w->next_avail);
-		if (head >= w->q.num)
+		if (head >= w->q.ring.num)
 			return false;
 		/* Toggle: since the last call a head may be posted and completed repeatedly. */
 		__change_bit(head, w->posted);
@@ -98,12 +99,12 @@ static bool catch_up(struct watch *w, const struct rings *rings)
 	}
 	for (; w->next_used != used; w->next_used++) {
 		head = used_head(w, rings, w->next_used);
-		if (head >= w->q.num)
+		if (head >= w->q.ring.num)
 			return false;
 		__change_bit(head, w->posted);
 	}
 	/* The numbers differ if an entry was overwritten before it was read. */
-	w->lost = bitmap_weight(w->posted, w->q.num) != (u16)(avail - used);
+	w->lost = bitmap_weight(w->posted, w->q.ring.num) != (u16)(avail - used);
 	return !w->lost;
 }
 
@@ -119,7 +120,7 @@ static bool completed(const struct watch *w, const struct rings *rings, u16 head
 	smp_rmb();
 	used = used_idx(w, rings);
 	smp_rmb();	/* the index before the entries */
-	if ((u16)(used - w->next_used) > w->q.num)
+	if ((u16)(used - w->next_used) > w->q.ring.num)
 		return true;
 	for (i = w->next_used; i != used; i++)
 		if (used_head(w, rings, i) == head)
@@ -140,23 +141,23 @@ static void row_show(const struct watch *w, const char *what, const struct descr
 
 static void rings_show(const struct watch *w, const struct rings *rings, u64 table)
 {
-	const struct queue *q = &w->q;
+	const struct ring *ring = &w->q.ring;
 
 	row_show(w, "desc ring", &(struct descriptor){
-		.gpa = q->desc, .len = array_size(sizeof(*rings->desc), q->num), .pieces = 1,
-		.access = VIRTIO_MEM_XLATE_READ, .kva = (void *)rings->desc }, table);
+		.gpa = ring->desc_gpa, .len = array_size(sizeof(*rings->desc), ring->num),
+		.pieces = 1, .access = VIRTIO_MEM_XLATE_READ, .kva = (void *)rings->desc }, table);
 	row_show(w, "avail ring", &(struct descriptor){
-		.gpa = q->avail, .len = struct_size(rings->avail, ring, q->num), .pieces = 1,
-		.access = VIRTIO_MEM_XLATE_READ, .kva = (void *)rings->avail }, table);
+		.gpa = ring->avail_gpa, .len = struct_size(rings->avail, ring, ring->num),
+		.pieces = 1, .access = VIRTIO_MEM_XLATE_READ, .kva = (void *)rings->avail }, table);
 	row_show(w, "used ring", &(struct descriptor){
-		.gpa = q->used, .len = struct_size(rings->used, ring, q->num), .pieces = 1,
-		.access = VIRTIO_MEM_XLATE_RW, .kva = (void *)rings->used }, table);
+		.gpa = ring->used_gpa, .len = struct_size(rings->used, ring, ring->num),
+		.pieces = 1, .access = VIRTIO_MEM_XLATE_RW, .kva = (void *)rings->used }, table);
 }
 
 static void chain_look(struct watch *w, const struct virtio_mem_xlate_view *view,
 		       const struct rings *rings, u16 head, u64 table)
 {
-	unsigned int n = chain_translate(&w->q, view, rings, head, w->chain);
+	unsigned int n = chain_translate(&w->q, view, head, w->chain);
 	bool raced = completed(w, rings, head);
 	const struct descriptor *d;
 	char what[16];
@@ -196,7 +197,7 @@ static void queue_look(struct watch *w)
 	if (!err && !w->count.views && rows)
 		rings_show(w, &rings, table);
 	if (!err && catch_up(w, &rings)) {
-		for_each_set_bit(head, w->posted, w->q.num)
+		for_each_set_bit(head, w->posted, w->q.ring.num)
 			if (!__test_and_set_bit(head, w->looked))
 				chain_look(w, &view, &rings, head, table);
 	}
@@ -229,17 +230,18 @@ static int watch_queue(struct virtio_device *vdev, struct virtqueue *vq)
 	get_device(&vdev->dev);
 	w->q = (struct queue){
 		.vdev = vdev,
-		.desc = virtqueue_get_desc_addr(vq),
-		.avail = virtqueue_get_avail_addr(vq),
-		.used = virtqueue_get_used_addr(vq),
-		.num = virtqueue_get_vring_size(vq),
+		.ring.desc_gpa = virtqueue_get_desc_addr(vq),
+		.ring.avail_gpa = virtqueue_get_avail_addr(vq),
+		.ring.used_gpa = virtqueue_get_used_addr(vq),
+		.ring.num = virtqueue_get_vring_size(vq),
+		.ring.little_endian = virtio_is_little_endian(vdev),
 	};
 	snprintf(w->name, sizeof(w->name), "%s %s %s", dev_name(&vdev->dev),
 		 vdev->dev.driver->name, vq->name);
 	w->rows = rows;
-	w->posted = bitmap_zalloc(w->q.num, GFP_KERNEL);
-	w->looked = bitmap_zalloc(w->q.num, GFP_KERNEL);
-	w->chain = kvcalloc(w->q.num + 1, sizeof(*w->chain), GFP_KERNEL);
+	w->posted = bitmap_zalloc(w->q.ring.num, GFP_KERNEL);
+	w->looked = bitmap_zalloc(w->q.ring.num, GFP_KERNEL);
+	w->chain = kvcalloc(w->q.ring.num + 1, sizeof(*w->chain), GFP_KERNEL);
 	return w->posted && w->looked && w->chain ? 0 : -ENOMEM;
 }
 

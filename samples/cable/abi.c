@@ -9,7 +9,7 @@
  * QEMU asks the tap for its offloads; the tap gets no frame.  Offer the same offloads
  * at both ends: vhost's ABI does not tell which of them a guest has accepted.
  *
- * abi.c has the ioctls, ring.c the virtqueue, lane.c moves the frames.
+ * abi.c has the ioctls, queue.c a virtqueue, lane.c moves the frames.
  */
 #include <linux/file.h>
 #include <linux/miscdevice.h>
@@ -118,8 +118,8 @@ static long set_features(struct end *end, u64 features)
 		guard(mutex)(&end_lane(end, i)->lock);
 		if (q->running)
 			return -EBUSY;
-		q->little_endian = v1 || virtio_legacy_is_little_endian();
-		q->event_idx = features & BIT_ULL(VIRTIO_RING_F_EVENT_IDX);
+		q->ring.little_endian = v1 || virtio_legacy_is_little_endian();
+		q->ring.event_idx = features & BIT_ULL(VIRTIO_RING_F_EVENT_IDX);
 		q->mergeable = features & BIT_ULL(VIRTIO_NET_F_MRG_RXBUF);
 		q->hdr_len = v1 || q->mergeable ? sizeof(struct virtio_net_hdr_mrg_rxbuf) :
 						  sizeof(struct virtio_net_hdr);
@@ -133,9 +133,9 @@ static long set_addr(struct end *end, struct queue *q, const struct vhost_vring_
 	if (addr->flags)	/* logging */
 		return -EOPNOTSUPP;
 	/* The ioctl has QEMU's addresses of the rings; translation needs the guest's. */
-	return virtio_mem_xlate_user_gpa(end->memory, addr->desc_user_addr, &q->desc_gpa) ?:
-	       virtio_mem_xlate_user_gpa(end->memory, addr->avail_user_addr, &q->avail_gpa) ?:
-	       virtio_mem_xlate_user_gpa(end->memory, addr->used_user_addr, &q->used_gpa);
+	return virtio_mem_xlate_user_gpa(end->memory, addr->desc_user_addr, &q->ring.desc_gpa) ?:
+	       virtio_mem_xlate_user_gpa(end->memory, addr->avail_user_addr, &q->ring.avail_gpa) ?:
+	       virtio_mem_xlate_user_gpa(end->memory, addr->used_user_addr, &q->ring.used_gpa);
 }
 
 static long set_eventfd(struct eventfd_ctx **ctx, int fd)
@@ -159,7 +159,7 @@ static long set_backend(struct end *end, struct queue *q, int fd)
 	}
 	if (q->running)
 		return -EBUSY;
-	if (!q->num || !q->hdr_len)
+	if (!q->ring.num || !q->hdr_len)
 		return -EINVAL;
 	q->xlate = virtio_mem_xlate_user_context(end->memory);
 	return queue_start(q);
@@ -176,7 +176,7 @@ static long queue_ioctl(struct end *end, struct queue *q, unsigned int cmd, unio
 {
 	switch (cmd) {
 	case VHOST_GET_VRING_BASE:
-		arg->state.num = q->last_avail;
+		arg->state.num = q->ring.last_avail;
 		return 0;
 	case VHOST_SET_VRING_KICK:
 		return kick_set(&q->kick, arg->file.fd, end_lane(end, arg->index));
@@ -191,14 +191,14 @@ static long queue_ioctl(struct end *end, struct queue *q, unsigned int cmd, unio
 		return -EBUSY;
 	switch (cmd) {
 	case VHOST_SET_VRING_NUM:
-		if (arg->state.num > 0x8000 || !is_power_of_2(arg->state.num))
+		if (arg->state.num > RING_MAX || !is_power_of_2(arg->state.num))
 			return -EINVAL;
-		q->num = arg->state.num;
+		q->ring.num = arg->state.num;
 		return 0;
 	case VHOST_SET_VRING_BASE:
 		if (arg->state.num > 0xffff)
 			return -EINVAL;
-		q->last_avail = arg->state.num;
+		q->ring.last_avail = arg->state.num;
 		return 0;
 	case VHOST_SET_VRING_ADDR:
 		return set_addr(end, q, &arg->addr);
@@ -288,7 +288,6 @@ static struct end *end_find(void)
 
 static int end_open(struct inode *inode, struct file *file)
 {
-	/* Contiguous: queue_translate() needs each ring in one piece. */
 	struct virtio_mem_xlate_user *memory =
 		virtio_mem_xlate_user_create(VIRTIO_MEM_XLATE_USER_CONTIGUOUS);
 	struct end *end;

@@ -6,9 +6,9 @@
 #include <linux/mutex.h>
 #include <linux/poll.h>
 #include <linux/uio.h>
-#include <linux/virtio_ring.h>
 #include <linux/kthread.h>
-#include <virtio_mem_xlate.h>
+
+#include "../virtqueue/chain.h"
 
 /*
  * A cable has two ends and two lanes.  Lane n carries what the guest at end n
@@ -36,27 +36,17 @@ struct kick {
 	poll_table table;
 };
 
-/* ring.c: the device's half of a split virtqueue.  The lane's lock guards all of it. */
+/* queue.c: a virtqueue.  The lane's lock guards all of it. */
 struct queue {
 	/* Set by ioctls.  @xlate is NULL before, and after its end is closed. */
 	struct virtio_mem_xlate *xlate;
-	unsigned int num;
-	u64 desc_gpa, avail_gpa, used_gpa;
-	bool little_endian, event_idx, mergeable;
+	struct ring ring;
+	bool mergeable;
 	unsigned int hdr_len;
 	struct eventfd_ctx *call, *err;
 	struct kick kick;
 
-	/* Valid while a view of @xlate is held. */
-	const struct vring_avail *avail;
-	struct vring_used *used;
-
 	bool running;
-	u16 last_avail;		/* the next chain to take */
-	u16 avail_idx;		/* the driver's index, when it was last read */
-	u16 last_used;		/* the next entry of the used ring */
-	u16 signalled;		/* the value of last_used at the last signal */
-
 	u64 nr_pieces, nr_stopped, highest_gpa;
 };
 
@@ -64,11 +54,9 @@ int queue_start(struct queue *q);
 int queue_translate(struct queue *q, const struct virtio_mem_xlate_view *view);
 int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view, unsigned int ahead,
 	       unsigned int access, struct pieces *pieces, u16 *head);
-void queue_fill_used(struct queue *q, unsigned int ahead, u16 head, u32 len);
-void queue_publish_used(struct queue *q, unsigned int nr);
+void queue_return(struct queue *q, unsigned int nr);
 void queue_break(struct queue *q, int err);
 void queue_signal(struct queue *q);
-bool queue_enable_kick(struct queue *q);
 
 /* lane.c: from one guest to the other */
 struct lane {

@@ -21,7 +21,7 @@
 static void copy_frame(const struct lane *lane, const struct pieces *from, const struct pieces *to,
 		       u16 nr_buffers)
 {
-	__virtio16 num_buffers = __cpu_to_virtio16(lane->rx.little_endian, nr_buffers);
+	__virtio16 num_buffers = __cpu_to_virtio16(lane->rx.ring.little_endian, nr_buffers);
 	struct virtio_net_hdr_mrg_rxbuf hdr = {};
 	struct iov_iter src, dst;
 	size_t n;
@@ -60,7 +60,7 @@ static int deliver(struct lane *lane, const struct virtio_mem_xlate_view *view,
 	int ret;
 
 	do {
-		if (nr == rx->num)
+		if (nr == rx->ring.num)
 			return -EMSGSIZE;
 		before = pieces.len;
 		ret = queue_take(rx, view, nr, VIRTIO_MEM_XLATE_WRITE, &pieces, &head);
@@ -68,14 +68,14 @@ static int deliver(struct lane *lane, const struct virtio_mem_xlate_view *view,
 			queue_break(rx, ret);
 		if (ret <= 0)
 			return ret;
-		queue_fill_used(rx, nr, head, min(pieces.len, need) - before);
+		ring_fill_used(&rx->ring, nr, head, min(pieces.len, need) - before);
 		nr++;
 	} while (pieces.len < need && rx->mergeable);
 	if (pieces.len < need)
 		return -EMSGSIZE;
 
 	copy_frame(lane, frame, &pieces, nr);
-	queue_publish_used(rx, nr);
+	queue_return(rx, nr);
 	return 1;
 }
 
@@ -114,8 +114,8 @@ static int move_frame(struct lane *lane, const struct virtio_mem_xlate_view *fro
 	} else {
 		lane->nr_dropped++;
 	}
-	queue_fill_used(tx, 0, head, 0);
-	queue_publish_used(tx, 1);
+	ring_fill_used(&tx->ring, 0, head, 0);
+	queue_return(tx, 1);
 	return 1;
 }
 
@@ -142,9 +142,9 @@ static long move_batch(struct lane *lane)
 		ret = move_frame(lane, &from, &to);
 	/* A busy sender sends more soon: poll once more, as each kick is an exit of the guest. */
 	empty = !ret && n == 1;
-	if (empty && lane->was_empty && !queue_enable_kick(tx))
+	if (empty && lane->was_empty && !ring_enable_kick(&tx->ring))
 		sleep = MAX_SCHEDULE_TIMEOUT;
-	else if (ret == -EAGAIN && !queue_enable_kick(rx))
+	else if (ret == -EAGAIN && !ring_enable_kick(&rx->ring))
 		sleep = PATIENCE;
 	lane->was_empty = empty;
 	queue_signal(tx);
