@@ -36,7 +36,7 @@ mkdir -p "$tmp/root/vm" "$tmp/extra"
 cp "$built"/virtio_mem_xlate.ko "$built/samples/virtio_mem_xlate_blk.ko" "$tmp/root"
 cp "$TOP"/scripts/guest/{vmm,check,disk-*} "$tmp/root"
 cp "$TOP/scripts/guest/disk" "$tmp/root/run"
-gcc -O2 -Wall -Wextra -static -pthread -o "$tmp/root/vm/chains" "$TOP/scripts/guest/chains.c"
+gcc -O2 -Wall -Wextra -static -pthread -o "$tmp/root/vm/driver" "$TOP/scripts/guest/driver.c"
 for knob in REQUESTS SECS; do
 	[ -z "${!knob:-}" ] || echo "$knob=${!knob}"
 done >"$tmp/root/knobs"

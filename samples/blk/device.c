@@ -11,7 +11,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <net/netlink.h>
+#include <linux/sysfs.h>
 #include <uapi/linux/vdpa.h>
 #include <uapi/linux/vhost_types.h>
 #include <uapi/linux/virtio_ids.h>
@@ -22,8 +22,8 @@ static char *disks;
 module_param(disks, charp, 0644);
 MODULE_PARM_DESC(disks, "NAME=PATH,...: the block device of each disk that vdpa may add");
 
-static unsigned int queues = 4;
-module_param(queues, uint, 0644);
+static unsigned int max_queues = 4;
+module_param(max_queues, uint, 0644);
 MODULE_PARM_DESC(queues, "number of queues of a disk, at most one for each processor");
 
 #define FEATURES	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_F_ACCESS_PLATFORM) | \
@@ -129,28 +129,6 @@ static int blk_set_vq_state(struct vdpa_device *vdpa, u16 idx, const struct vdpa
 static int blk_get_vq_state(struct vdpa_device *vdpa, u16 idx, struct vdpa_vq_state *state)
 {
 	state->split.avail_index = READ_ONCE(to_queue(vdpa, idx)->ring.last_avail);
-	return 0;
-}
-
-static int blk_get_stats(struct vdpa_device *vdpa, u16 idx, struct sk_buff *msg,
-			 struct netlink_ext_ack *extack)
-{
-	const struct queue *q = to_queue(vdpa, idx);
-	const struct {
-		const char *name;
-		u64 value;
-	} stats[] = {
-		{ "requests", q->nr_requests }, { "errors", q->nr_errors },
-		{ "bounced", q->nr_bounced }, { "stopped", q->nr_stopped },
-		{ "in_flight", q->in_flight }, { "max_in_flight", q->max_in_flight },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(stats); i++)
-		if (nla_put_string(msg, VDPA_ATTR_DEV_VENDOR_ATTR_NAME, stats[i].name) ||
-		    nla_put_u64_64bit(msg, VDPA_ATTR_DEV_VENDOR_ATTR_VALUE, stats[i].value,
-				      VDPA_ATTR_PAD))
-			return -EMSGSIZE;
 	return 0;
 }
 
@@ -330,7 +308,6 @@ static const struct vdpa_config_ops ops = {
 	.get_vq_ready = blk_get_vq_ready,
 	.set_vq_state = blk_set_vq_state,
 	.get_vq_state = blk_get_vq_state,
-	.get_vendor_vq_stats = blk_get_stats,
 	.get_vq_align = blk_get_vq_align,
 	.get_device_features = blk_get_device_features,
 	.get_backend_features = blk_get_backend_features,
@@ -352,6 +329,25 @@ static const struct vdpa_config_ops ops = {
 	.reset_map = blk_reset_map,
 	.free = blk_free,
 };
+
+/* /sys/bus/vdpa/devices/NAME/queues; the values may be inconsistent. */
+static ssize_t queues_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct disk *disk = to_disk(dev_to_vdpa(dev));
+	const struct queue *q;
+	ssize_t n = 0;
+
+	for (q = disk->queues; q < disk->queues + disk->nr_queues; q++)
+		n += sysfs_emit_at(buf, n, "requests %llu errors %llu bounced %llu stopped %llu in_flight %u max_in_flight %llu\n",
+				   q->nr_requests, q->nr_errors, q->nr_bounced, q->nr_stopped,
+				   q->in_flight, q->max_in_flight);
+	return n;
+}
+static DEVICE_ATTR_RO(queues);
+
+static struct attribute *disk_attrs[] = { &dev_attr_queues.attr, NULL };
+ATTRIBUTE_GROUPS(disk);
+
 
 static void config_fill(struct disk *disk)
 {
@@ -435,9 +431,10 @@ static int disk_init(struct disk *disk, const struct vdpa_dev_set_config *config
 	int err;
 
 	spin_lock_init(&disk->config_lock);
+	dev->groups = disk_groups;
 	dev->dma_mask = &dev->coherent_dma_mask;
 	vdpa_set_dma_dev(&disk->vdpa, dev);
-	disk->nr_queues = clamp(queues, 1, num_online_cpus());
+	disk->nr_queues = clamp(max_queues, 1, num_online_cpus());
 	err = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64)) ?: disk_open(disk) ?:
 	      bioset_init(&disk->bios, BIO_POOL_SIZE, 0, BIOSET_NEED_BVECS) ?: memory_init(disk);
 	if (err)

@@ -30,8 +30,9 @@ static void pages_count(const struct memory *m, void (*count)(struct folio *foli
 		/* A folio that is referenced is not split: so each is dropped as it was taken. */
 		while (pfn < end) {
 			folio = page_folio(pfn_to_page(pfn));
-			count(folio);
+			/* Before the last reference may go. */
 			pfn = folio_pfn(folio) + folio_nr_pages(folio);
+			count(folio);
 		}
 		cond_resched();
 	}
