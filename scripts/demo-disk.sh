@@ -42,7 +42,7 @@ for knob in REQUESTS SECS; do
 done >"$tmp/root/knobs"
 # Loaded by /run, with parameters.
 stock_modules "$version" "$tmp/extra" vdpa vhost_vdpa virtio_vdpa virtio_blk null_blk brd loop dm-mod \
-	dm-flakey dm-delay ext4 vduse
+	dm-flakey dm-delay ext4 vduse sd_mod scsi_debug
 mv "$tmp/extra" "$tmp/root/extra"
 
 rc=0 logs=()

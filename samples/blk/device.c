@@ -76,7 +76,7 @@ static void blk_set_vq_num(struct vdpa_device *vdpa, u16 idx, u32 num)
 	struct queue *q = to_queue(vdpa, idx);
 
 	guard(spinlock_irq)(&q->lock);
-	if (!q->mapped && num <= QUEUE_SIZE && is_power_of_2(num))
+	if (!q->memory && num <= QUEUE_SIZE && is_power_of_2(num))
 		q->ring.num = num;
 }
 
@@ -353,7 +353,6 @@ static void config_fill(struct disk *disk)
 {
 	struct block_device *bdev = disk->bdev;
 	unsigned int block = bdev_logical_block_size(bdev);
-	unsigned int zeroes = bdev_write_zeroes_sectors(bdev);
 
 	disk->config = (struct virtio_blk_config){
 		.capacity = (__force __virtio64)cpu_to_le64(bdev_nr_sectors(bdev)),
@@ -370,9 +369,8 @@ static void config_fill(struct disk *disk)
 		.max_discard_seg = (__force __virtio32)cpu_to_le32(RANGES_MAX),
 		.discard_sector_alignment = (__force __virtio32)
 			cpu_to_le32(bdev_discard_granularity(bdev) >> SECTOR_SHIFT),
-		/* Zeroes that the kernel has to write take the worker's time. */
 		.max_write_zeroes_sectors = (__force __virtio32)
-			cpu_to_le32(zeroes ?: SZ_16M >> SECTOR_SHIFT),
+			cpu_to_le32(ZEROES_MAX >> SECTOR_SHIFT),
 		.max_write_zeroes_seg = (__force __virtio32)cpu_to_le32(RANGES_MAX),
 		.write_zeroes_may_unmap = 1,
 	};

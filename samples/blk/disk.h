@@ -15,9 +15,10 @@
  * A disk has the table of its driver's memory, and queues.  A queue has a worker, which takes
  * requests from the ring and submits bios.  The end of the last bio, often an interrupt, returns
  * the request to the driver.  A request holds the memory that its bios and its status are in.  A
- * queue holds the memory of its ring, so that no view is needed to return a request.
+ * queue has a reference to the memory of its ring, so that a request is returned without a view.
  */
 struct disk;
+struct memory;
 struct queue;
 
 /* request.c: one request of the driver, from the ring and back to it */
@@ -50,8 +51,7 @@ struct queue {
 
 	spinlock_t lock;		/* guards from here to the end of the counters */
 	struct ring ring;
-	struct virtio_mem_xlate_hold hold;
-	bool mapped;			/* @ring is translated, and @hold taken */
+	struct memory *memory;		/* NULL: @ring is not translated */
 	bool running;			/* takes chains */
 	bool full;			/* all requests are in flight: wake the worker */
 	struct vdpa_callback call;
@@ -69,7 +69,7 @@ struct queue {
 
 int queue_init(struct queue *q, struct disk *disk, unsigned int index);
 void queue_destroy(struct queue *q);
-int queue_start(struct queue *q);
+void queue_start(struct queue *q);
 void queue_stop(struct queue *q);
 void queue_reset(struct queue *q);
 void queue_remap(struct queue *q);
@@ -77,9 +77,9 @@ void queue_kick(struct queue *q);
 void queue_return(struct disk_request *req);
 
 /* memory.c: the table */
-struct memory;
-
 int memory_init(struct disk *disk);
+struct memory *memory_get(struct disk *disk);
+void memory_put(struct memory *m);
 bool memory_is_trusted(const struct disk *disk);
 int memory_reset(struct disk *disk, bool trusted);
 int memory_set(struct disk *disk, struct vhost_iotlb *iotlb);
@@ -112,7 +112,8 @@ void disk_break(struct disk *disk);
 #define QUEUE_SIZE	256
 #define SEG_MAX		(QUEUE_SIZE - 2)
 #define SIZE_MAX_SEG	SZ_1M
-#define RANGES_MAX	16	/* of a discard */
+#define RANGES_MAX	16	/* of a discard, or of zeroes */
+#define ZEROES_MAX	SZ_64M	/* in a range */
 
 static inline bool disk_has(const struct disk *disk, unsigned int feature)
 {

@@ -4,6 +4,7 @@
  * has pinned.  It unpins pages before it tells us of the new map.  So the table has references
  * to pages of its own, and drops them when no view and no request can reach the old table.
  */
+#include <linux/refcount.h>
 #include <linux/slab.h>
 #include <linux/vhost_iotlb.h>
 
@@ -11,6 +12,7 @@
 
 struct memory {
 	struct virtio_mem_xlate_callback callback;
+	refcount_t refs;		/* the table, and queues with a ring in it */
 	bool trusted;			/* all memory of this machine: no references */
 	unsigned int nr;
 	struct virtio_mem_xlate_slot slots[];
@@ -38,20 +40,34 @@ static void pages_count(const struct memory *m, void (*count)(struct folio *foli
 	}
 }
 
-static void memory_free(struct virtio_mem_xlate_callback *callback)
+/* The current memory of @disk. */
+struct memory *memory_get(struct disk *disk)
 {
-	struct memory *m = container_of(callback, struct memory, callback);
+	refcount_inc(&disk->memory->refs);
+	return disk->memory;
+}
 
-	pages_count(m, folio_put);
-	kvfree(m);
+void memory_put(struct memory *m)
+{
+	if (m && refcount_dec_and_test(&m->refs)) {
+		pages_count(m, folio_put);
+		kvfree(m);
+	}
+}
+
+static void memory_unused(struct virtio_mem_xlate_callback *callback)
+{
+	memory_put(container_of(callback, struct memory, callback));
 }
 
 static struct memory *memory_alloc(unsigned int nr)
 {
 	struct memory *m = kvzalloc(struct_size(m, slots, nr), GFP_KERNEL_ACCOUNT);
 
-	if (m)
+	if (m) {
+		refcount_set(&m->refs, 1);
 		m->nr = nr;
+	}
 	return m;
 }
 
@@ -66,13 +82,13 @@ static int memory_replace(struct disk *disk, struct memory *m)
 	/* Returns although requests hang. */
 	err = virtio_mem_xlate_replace_nowait(disk->xlate, m->slots, m->nr);
 	if (err) {
-		memory_free(&m->callback);
+		memory_put(m);
 		return err;
 	}
 	disk->memory = m;
 	for (i = 0; i < disk->nr_queues; i++)
 		queue_remap(&disk->queues[i]);
-	virtio_mem_xlate_call(disk->xlate, &old->callback, memory_free);
+	virtio_mem_xlate_call(disk->xlate, &old->callback, memory_unused);
 	return 0;
 }
 
@@ -143,6 +159,5 @@ void memory_destroy(struct disk *disk)
 {
 	if (disk->xlate)
 		virtio_mem_xlate_unregister(disk->xlate);
-	if (disk->memory)
-		memory_free(&disk->memory->callback);
+	memory_put(disk->memory);
 }

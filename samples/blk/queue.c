@@ -17,37 +17,31 @@ static void queue_break(struct queue *q, int err)
 	disk_break(q->disk);
 }
 
-static void queue_unmap(struct queue *q)
+/*
+ * The ring stays translated as long as the queue has a reference to the memory.  (A hold would
+ * be kept too long: callbacks wait for it.)  Returns the memory of before, for memory_put().
+ */
+static struct memory *queue_map(struct queue *q, const struct virtio_mem_xlate_view *view)
 {
-	if (q->mapped)
-		virtio_mem_xlate_release(&q->hold);
-	q->mapped = false;
-}
-
-static int queue_map(struct queue *q, const struct virtio_mem_xlate_view *view)
-{
+	struct memory *old = q->memory;
 	int err = ring_translate(&q->ring, view);
 
-	queue_unmap(q);
+	q->memory = err ? NULL : memory_get(q->disk);
 	if (err)
-		return err;
-	virtio_mem_xlate_hold(view, &q->hold);
-	q->mapped = true;
-	return 0;
+		queue_break(q, err);
+	return old;
 }
 
 /* After an update: the ring may be at another address, or gone. */
 void queue_remap(struct queue *q)
 {
 	CLASS(virtio_mem_xlate_view, view)(q->disk->xlate);
-	int err;
+	struct memory *old = NULL;
 
-	guard(spinlock_irqsave)(&q->lock);
-	if (!q->mapped)
-		return;
-	err = queue_map(q, &view);
-	if (err)
-		queue_break(q, err);
+	scoped_guard(spinlock_irq, &q->lock)
+		if (q->memory)
+			old = queue_map(q, &view);
+	memory_put(old);
 }
 
 /* Signals the driver if it has asked for that. */
@@ -56,7 +50,7 @@ static void queue_signal(struct queue *q)
 	struct vdpa_callback call = {};
 
 	scoped_guard(spinlock_irqsave, &q->lock)
-		if (q->mapped && ring_wants_signal(&q->ring))
+		if (q->memory && ring_wants_signal(&q->ring))
 			call = q->call;
 	if (call.callback)
 		call.callback(call.private);
@@ -175,7 +169,7 @@ void queue_return(struct disk_request *req)
 	struct vdpa_callback call = {};
 
 	scoped_guard(spinlock_irqsave, &q->lock) {
-		if (req->status && q->mapped) {
+		if (req->status && q->memory) {
 			q->nr_errors += !!req->error;
 			WRITE_ONCE(*req->status, status_of(req->error));
 			ring_fill_used(&q->ring, 0, req->head, req->written);
@@ -195,31 +189,26 @@ void queue_return(struct disk_request *req)
 	queue_retire(q, req);
 }
 
-/* Starts, or goes on after queue_stop().  Returns an error of the driver's addresses. */
-int queue_start(struct queue *q)
+/* Starts, or goes on after queue_stop(). */
+void queue_start(struct queue *q)
 {
 	CLASS(virtio_mem_xlate_view, view)(q->disk->xlate);
-	int err = 0;
+	struct vdpa_callback call = {};
 
 	scoped_guard(spinlock_irq, &q->lock) {
-		if (q->running)
-			return 0;
-		if (!q->mapped) {
-			err = queue_map(q, &view);
-			if (!err)
-				ring_start(&q->ring);
+		if (!q->memory) {
+			queue_map(q, &view);
+			if (!q->memory)
+				return;
+			ring_start(&q->ring);
 		}
-		if (err)
-			queue_break(q, err);
-		else
-			q->running = true;
+		q->running = true;
+		call = q->call;
 	}
-	if (err)
-		return err;
-	if (q->call.callback)
-		q->call.callback(q->call.private);
+	/* The previous device may have left requests, and entries without a signal. */
+	if (call.callback)
+		call.callback(call.private);
 	queue_kick(q);
-	return 0;
 }
 
 static bool queue_is_idle(struct queue *q)
@@ -239,12 +228,17 @@ void queue_stop(struct queue *q)
 
 void queue_reset(struct queue *q)
 {
+	struct memory *old;
+
 	queue_stop(q);
-	guard(spinlock_irq)(&q->lock);
-	queue_unmap(q);
-	q->ready = false;
-	q->call = (struct vdpa_callback){};
-	q->ring = (struct ring){ .num = QUEUE_SIZE, .little_endian = true };
+	scoped_guard(spinlock_irq, &q->lock) {
+		old = q->memory;
+		q->memory = NULL;
+		q->ready = false;
+		q->call = (struct vdpa_callback){};
+		q->ring = (struct ring){ .num = QUEUE_SIZE, .little_endian = true };
+	}
+	memory_put(old);
 }
 
 int queue_init(struct queue *q, struct disk *disk, unsigned int index)

@@ -227,30 +227,27 @@ static int serve_id(struct disk_request *req, const struct virtio_mem_xlate_view
 	return buffers_copy(in, view, id, len, true);
 }
 
+/* Zeroes take the worker's time, as not all disks can, and then the kernel writes them. */
 static blk_status_t serve_range(struct disk_request *req, u32 type,
 				const struct virtio_blk_discard_write_zeroes *range)
 {
-	struct disk *disk = req->queue->disk;
 	u64 sector = le64_to_cpu(range->sector), nr = le32_to_cpu(range->num_sectors);
-	u32 flags = le32_to_cpu(range->flags), known = 0, max;
+	struct disk *disk = req->queue->disk;
+	bool discard = type == VIRTIO_BLK_T_DISCARD;
+	u32 flags = le32_to_cpu(range->flags);
 	struct bio *bio = NULL;
 
-	if (type == VIRTIO_BLK_T_DISCARD) {
-		max = le32_to_cpu(disk->config.max_discard_sectors);
-	} else {
-		max = le32_to_cpu(disk->config.max_write_zeroes_sectors);
-		known = VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
-	}
-	if (flags & ~known)
+	if (flags & ~(discard ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP))
 		return BLK_STS_NOTSUPP;
-	if (nr > max || !sectors_valid(disk, sector, nr))
+	if (nr > le32_to_cpu(discard ? disk->config.max_discard_sectors :
+				       disk->config.max_write_zeroes_sectors) ||
+	    !sectors_valid(disk, sector, nr))
 		return BLK_STS_IOERR;
-	if (type == VIRTIO_BLK_T_DISCARD)
-		__blkdev_issue_discard(disk->bdev, sector, nr, GFP_NOIO, &bio);
-	else if (__blkdev_issue_zeroout(disk->bdev, sector, nr, GFP_NOIO, &bio,
-					flags ? 0 : BLKDEV_ZERO_NOUNMAP))
-		req->error = BLK_STS_IOERR;
+	if (!discard)
+		return errno_to_blk_status(blkdev_issue_zeroout(disk->bdev, sector, nr, GFP_NOIO,
+						flags ? 0 : BLKDEV_ZERO_NOUNMAP));
 	/* The last of the bios, which ends after the others. */
+	__blkdev_issue_discard(disk->bdev, sector, nr, GFP_NOIO, &bio);
 	if (bio)
 		bio_start(req, bio);
 	return BLK_STS_OK;
