@@ -53,7 +53,7 @@ struct queue {
 	struct ring ring;
 	struct memory *memory;		/* NULL: @ring is not translated */
 	bool running;			/* takes chains */
-	bool full;			/* all requests are in flight: wake the worker */
+	bool full;			/* the worker waits until a request ends */
 	struct vdpa_callback call;
 	struct list_head free;		/* requests */
 	unsigned int in_flight;
@@ -109,8 +109,8 @@ struct disk {
 
 void disk_break(struct disk *disk);
 
-#define QUEUE_SIZE	256
-#define SEG_MAX		(QUEUE_SIZE - 2)
+#define QUEUE_SIZE	1024	/* the largest: QEMU's vhost-vdpa-device asks for no less */
+#define SEG_MAX		254	/* of data; for a queue of 256 entries, too */
 #define SIZE_MAX_SEG	SZ_1M
 #define RANGES_MAX	16	/* of a discard, or of zeroes */
 #define ZEROES_MAX	SZ_64M	/* in a range */

@@ -68,7 +68,7 @@ static int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view,
 	guard(spinlock_irq)(&q->lock);
 	if (!q->running)
 		return 0;
-	q->full = list_empty(&q->free);
+	q->full = q->in_flight == q->ring.num;
 	if (q->full)
 		return 0;
 	do
