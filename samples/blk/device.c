@@ -2,7 +2,7 @@
 /*
  * A disk for guests: virtio-blk in the kernel, as a vDPA device over a block device of the host.
  *
- *	insmod virtio_mem_xlate_blk.ko disks=disk0=/dev/nullb0
+ *	insmod virtio_mem_xlate_blk.ko path=/dev/nvme0n1p3
  *	vdpa dev add name disk0 mgmtdev virtio_mem_xlate_blk
  *
  * vhost-vdpa gives it to a guest, virtio_vdpa to this machine itself.
@@ -18,9 +18,9 @@
 
 #include "disk.h"
 
-static char *disks;
-module_param(disks, charp, 0644);
-MODULE_PARM_DESC(disks, "NAME=PATH,...: the block device of each disk that vdpa may add");
+static char *path;
+module_param(path, charp, 0644);
+MODULE_PARM_DESC(path, "block device of the next disk that vdpa adds");
 
 static unsigned int max_queues = 4;
 module_param(max_queues, uint, 0644);
@@ -338,9 +338,10 @@ static ssize_t queues_show(struct device *dev, struct device_attribute *attr, ch
 	ssize_t n = 0;
 
 	for (q = disk->queues; q < disk->queues + disk->nr_queues; q++)
-		n += sysfs_emit_at(buf, n, "requests %llu errors %llu bounced %llu stopped %llu in_flight %u max_in_flight %llu\n",
-				   q->nr_requests, q->nr_errors, q->nr_bounced, q->nr_stopped,
-				   q->in_flight, q->max_in_flight);
+		n += sysfs_emit_at(buf, n, "requests %llu errors %llu bounced %llu stopped %llu "
+				   "in_flight %u max_in_flight %u\n", q->nr_requests,
+				   q->nr_errors, q->nr_bounced, q->nr_stopped, q->in_flight,
+				   q->max_in_flight);
 	return n;
 }
 static DEVICE_ATTR_RO(queues);
@@ -348,6 +349,8 @@ static DEVICE_ATTR_RO(queues);
 static struct attribute *disk_attrs[] = { &dev_attr_queues.attr, NULL };
 ATTRIBUTE_GROUPS(disk);
 
+#define LE16(x)		((__force __virtio16)cpu_to_le16(x))
+#define LE32(x)		((__force __virtio32)cpu_to_le32(x))
 
 static void config_fill(struct disk *disk)
 {
@@ -356,22 +359,19 @@ static void config_fill(struct disk *disk)
 
 	disk->config = (struct virtio_blk_config){
 		.capacity = (__force __virtio64)cpu_to_le64(bdev_nr_sectors(bdev)),
-		.size_max = (__force __virtio32)cpu_to_le32(SIZE_MAX_SEG),
-		.seg_max = (__force __virtio32)cpu_to_le32(SEG_MAX),
-		.blk_size = (__force __virtio32)cpu_to_le32(block),
+		.size_max = LE32(SIZE_MAX_SEG),
+		.seg_max = LE32(SEG_MAX),
+		.blk_size = LE32(block),
 		.physical_block_exp = ilog2(bdev_physical_block_size(bdev) / block),
 		.alignment_offset = max(bdev_alignment_offset(bdev), 0) / block,
-		.min_io_size = (__force __virtio16)cpu_to_le16(bdev_io_min(bdev) / block),
-		.opt_io_size = (__force __virtio32)cpu_to_le32(bdev_io_opt(bdev) / block),
-		.num_queues = (__force __virtio16)cpu_to_le16(disk->nr_queues),
-		.max_discard_sectors =
-			(__force __virtio32)cpu_to_le32(bdev_max_discard_sectors(bdev)),
-		.max_discard_seg = (__force __virtio32)cpu_to_le32(RANGES_MAX),
-		.discard_sector_alignment = (__force __virtio32)
-			cpu_to_le32(bdev_discard_granularity(bdev) >> SECTOR_SHIFT),
-		.max_write_zeroes_sectors = (__force __virtio32)
-			cpu_to_le32(ZEROES_MAX >> SECTOR_SHIFT),
-		.max_write_zeroes_seg = (__force __virtio32)cpu_to_le32(RANGES_MAX),
+		.min_io_size = LE16(bdev_io_min(bdev) / block),
+		.opt_io_size = LE32(bdev_io_opt(bdev) / block),
+		.num_queues = LE16(disk->nr_queues),
+		.max_discard_sectors = LE32(bdev_max_discard_sectors(bdev)),
+		.max_discard_seg = LE32(RANGES_MAX),
+		.discard_sector_alignment = LE32(bdev_discard_granularity(bdev) >> SECTOR_SHIFT),
+		.max_write_zeroes_sectors = LE32(ZEROES_MAX >> SECTOR_SHIFT),
+		.max_write_zeroes_seg = LE32(RANGES_MAX),
 		.write_zeroes_may_unmap = 1,
 	};
 	disk->device_features = FEATURES;
@@ -379,39 +379,21 @@ static void config_fill(struct disk *disk)
 		disk->device_features |= BIT_ULL(VIRTIO_BLK_F_DISCARD);
 }
 
-/* The path of disk @name in @disks, to be freed, or NULL. */
-static char *path_of(const char *name)
-{
-	char *all, *rest, *path = NULL, *key;
-
-	kernel_param_lock(THIS_MODULE);
-	all = kstrdup(disks ?: "", GFP_KERNEL);
-	kernel_param_unlock(THIS_MODULE);
-	rest = all;
-	while (rest && !path) {
-		path = strim(strsep(&rest, ","));
-		key = strsep(&path, "=");
-		if (strcmp(key, name))
-			path = NULL;
-	}
-	path = path ? kstrdup(path, GFP_KERNEL) : NULL;
-	kfree(all);
-	return path;
-}
-
 /* Exclusive: nobody mounts it meanwhile. */
 static int disk_open(struct disk *disk)
 {
-	char *path = path_of(dev_name(&disk->vdpa.dev));
-	blk_mode_t mode = BLK_OPEN_READ | BLK_OPEN_WRITE;
 	struct file *file;
+	char *name;
 
-	if (!path)
-		return -ENODEV;
-	file = bdev_file_open_by_path(path, mode, disk, NULL);
+	kernel_param_lock(THIS_MODULE);
+	name = kstrdup(path ?: "", GFP_KERNEL);
+	kernel_param_unlock(THIS_MODULE);
+	if (!name)
+		return -ENOMEM;
+	file = bdev_file_open_by_path(strim(name), BLK_OPEN_READ | BLK_OPEN_WRITE, disk, NULL);
 	if (file == ERR_PTR(-EACCES) || file == ERR_PTR(-EROFS))
-		file = bdev_file_open_by_path(path, BLK_OPEN_READ, disk, NULL);
-	kfree(path);
+		file = bdev_file_open_by_path(strim(name), BLK_OPEN_READ, disk, NULL);
+	kfree(name);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	disk->file = file;

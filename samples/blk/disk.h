@@ -56,8 +56,8 @@ struct queue {
 	bool full;			/* the worker waits until a request ends */
 	struct vdpa_callback call;
 	struct list_head free;		/* requests */
-	unsigned int in_flight;
-	u64 nr_requests, nr_errors, nr_bounced, nr_stopped, max_in_flight;
+	unsigned int in_flight, max_in_flight;
+	u64 nr_requests, nr_errors, nr_bounced, nr_stopped;
 
 	bool ready;			/* set by the driver */
 	wait_queue_head_t idle;
@@ -96,7 +96,7 @@ struct disk {
 	u8 status;
 	bool broken, suspended;
 
-	spinlock_t config_lock;
+	spinlock_t config_lock;		/* guards @config_call */
 	struct vdpa_callback config_call;
 
 	/* The framework serialises updates. */

@@ -196,6 +196,9 @@ void queue_start(struct queue *q)
 	struct vdpa_callback call = {};
 
 	scoped_guard(spinlock_irq, &q->lock) {
+		/* QEMU enables queues that its guest has not set up. */
+		if (!q->ring.avail_gpa && !q->ring.used_gpa)
+			return;
 		if (!q->memory) {
 			queue_map(q, &view);
 			if (!q->memory)

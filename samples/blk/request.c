@@ -103,7 +103,7 @@ static int serve_bounced(struct disk_request *req, const struct virtio_mem_xlate
 			 struct buffers *data, blk_opf_t opf, u64 sector)
 {
 	struct queue *q = req->queue;
-	bool read = op_is_write(opf) == 0;
+	bool read = !op_is_write(opf);
 	struct bio_vec bvec;
 	struct bio bio;
 	int err = 0;
@@ -239,8 +239,7 @@ static blk_status_t serve_range(struct disk_request *req, u32 type,
 
 	if (flags & ~(discard ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP))
 		return BLK_STS_NOTSUPP;
-	if (nr > le32_to_cpu(discard ? disk->config.max_discard_sectors :
-				       disk->config.max_write_zeroes_sectors) ||
+	if (nr > (discard ? bdev_max_discard_sectors(disk->bdev) : ZEROES_MAX >> SECTOR_SHIFT) ||
 	    !sectors_valid(disk, sector, nr))
 		return BLK_STS_IOERR;
 	if (!discard)
