@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # demo-disk.sh: boots a stock kernel in QEMU, under emulation, and in there samples/blk: as a
 # disk of that kernel itself, and of a stock guest in QEMU under KVM.  STAGES="host faults
-# guest beside" chooses; REQUESTS=, SECS= are amounts.
+# guest beside" chooses; REQUESTS=, RUNTIME=, DEPTHS= are amounts.
 . "$(dirname "$0")/boot.sh"
 
 version=$(row stock | head -n 1)
@@ -55,8 +55,8 @@ echo /lib/virtio_blk.ko >"$tmp/vm/modules"
 cp /bin/busybox "$tmp/disk/bin"
 /sbin/mkfs.ext4 -q -d "$tmp/disk" "$tmp/disk.img" 160M
 
-for knob in REQUESTS SECS; do
-	[ -z "${!knob:-}" ] || echo "$knob=${!knob}"
+for knob in REQUESTS RUNTIME DEPTHS; do
+	[ -z "${!knob:-}" ] || echo "$knob='${!knob}'"
 done >"$tmp/root/knobs"
 # Loaded by /run, with parameters.
 stock_modules "$version" "$tmp/extra" vdpa vhost_vdpa virtio_vdpa virtio_blk null_blk brd loop dm-mod \
@@ -64,7 +64,7 @@ stock_modules "$version" "$tmp/extra" vdpa vhost_vdpa virtio_vdpa virtio_blk nul
 mv "$tmp/extra" "$tmp/root/extra"
 
 rc=0 logs=()
-append="no_timer_check rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.panic_on_rcu_stall=1"
+append="${APPEND:-} no_timer_check rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.panic_on_rcu_stall=1"
 append+=" watchdog_thresh=60 softlockup_panic=1"
 export BOOT_APPEND=$append
 export BOOT_MODULES="virtio_pci virtio_blk 9p 9pnet_virtio kvm-amd"

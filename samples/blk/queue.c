@@ -71,9 +71,9 @@ static int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view,
 	q->full = q->in_flight == q->ring.num;
 	if (q->full)
 		return 0;
-	do
+	ret = ring_next(&q->ring, 0, &head);
+	if (!ret && ring_enable_kick(&q->ring))
 		ret = ring_next(&q->ring, 0, &head);
-	while (!ret && ring_enable_kick(&q->ring));
 	if (ret > 0) {
 		chain_start(&chain, &q->ring, head);
 		while ((ret = chain_next(&chain, view, &buffer)) > 0) {
