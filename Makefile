@@ -47,6 +47,9 @@ demo:
 demo-guests:
 	@scripts/demo-guests.sh
 
+demo-disk:
+	@scripts/demo-disk.sh
+
 check:
 	@scripts/check.sh
 
@@ -125,12 +128,13 @@ help:
 	@echo '  check-fresh      demo and check in a clean root (RELEASE=)'
 	@echo '  check-user       user memory, on stock kernels and in UML with KASAN'
 	@echo '  check-arch       the suites on arm64, s390x and i386     demo-guests  two VMs'
+	@echo '  demo-disk        a disk for stock drivers: this kernel, a VM, beside others'
 	@echo '  check-install    make, package, dkms     check-kernels   build for all kernels'
 	@echo '  proof fuzz       oracle, Frama-C, SPIN; sequences of calls by libFuzzer'
 	@echo '  mutants          breaks the source in 500 places: does a check notice?'
 	@echo '  debug-kernels    readers against updates under KASAN, lockdep, KCSAN'
 	@echo '  bench            the cost of a translation, against vhost, KVM and others'
 
-.PHONY: all modules modules_install deb htmldocs clean kdir demo demo-guests check check-all check-fresh check-user lint \
+.PHONY: all modules modules_install deb htmldocs clean kdir demo demo-guests demo-disk check check-all check-fresh check-user lint \
 	clamp kunit kunit-smp coverage check-arch check-install check-kernels bench proof fuzz mutants \
 	debug-kernels hunt quick help

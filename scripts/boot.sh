@@ -21,11 +21,11 @@ build_modules() {
 	log=$CACHE/build-$release.log
 	(
 		flock 9
-		mkdir -p "$dir"/{user,samples/{virtqueue,cable/compat/linux},kunit/user}
+		mkdir -p "$dir"/{user,samples/{virtqueue,cable,blk,compat/linux},kunit/user}
 		# Only what differs, so that only that is built again.
 		cd "$TOP"
 		for f in Kbuild {.,user}/*.[ch] {samples,kunit/user}/{Kbuild,*.[ch]} samples/Makefile \
-			samples/{virtqueue,cable{,/compat/linux}}/*.[ch]; do
+			samples/{virtqueue,cable,blk,compat/linux}/*.[ch]; do
 			case $f in *.mod.c) continue ;; esac
 			cmp -s "$f" "$dir/$f" || cp "$f" "$dir/$f"
 		done

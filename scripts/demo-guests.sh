@@ -41,7 +41,7 @@ cp "$TOP/scripts/guest/flood" "$tmp/vm"
 # And their host.
 cp "$tmp/vm/hostile" "$tmp/root/vm"
 cp "$built"/virtio_mem_xlate{,_user}.ko "$built/samples/virtio_mem_xlate_cable.ko" "$tmp/root"
-cp "$TOP"/scripts/guest/{vmm,guests-*} "$tmp/root"
+cp "$TOP"/scripts/guest/{vmm,check,guests-*} "$tmp/root"
 cp "$TOP/scripts/guest/guests" "$tmp/root/run"
 for knob in FRAMES BIG DIMM MIB CYCLES ROUNDS; do
 	[ -z "${!knob:-}" ] || echo "$knob=${!knob}"

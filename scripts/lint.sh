@@ -71,7 +71,7 @@ checkpatch() {
 	# What runs in user space, in part or only, what older kernels lack and tracepoints have
 	# other customs.
 	# What yields here waits for nothing by that.
-	(cd "$TOP" && sources '*.c' '*.h' ':!proof' ':!scripts/guest' ':!samples/cable/compat' \
+	(cd "$TOP" && sources '*.c' '*.h' ':!proof' ':!scripts/guest' ':!samples/compat' \
 		':!virtio_mem_xlate_trace.h' ':!user/user_trace.h' ':!kunit/model.h' |
 		xargs perl "$source/scripts/checkpatch.pl" \
 		--no-tree --strict --terse --quiet --no-summary \
