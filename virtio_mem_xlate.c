@@ -1578,10 +1578,8 @@ int virtio_mem_xlate_copy_from(const struct virtio_mem_xlate_view *view, void *d
 	err = check_copy(view, slot, src, VIRTIO_MEM_XLATE_READ);
 	if (err)
 		return lookup_failed(view, src, VIRTIO_MEM_XLATE_READ, err);
-	while ((err = table_next(view, &slot, &src, VIRTIO_MEM_XLATE_READ, &piece)) > 0) {
+	while (!err && (err = table_next(view, &slot, &src, VIRTIO_MEM_XLATE_READ, &piece)) > 0) {
 		err = copy_in(dst, piece.kva, piece.len);
-		if (unlikely(err))
-			break;
 		dst += piece.len;
 	}
 	return likely(!err) ? 0 : lookup_failed(view, src, VIRTIO_MEM_XLATE_READ, err);

@@ -23,7 +23,7 @@ measure() {
 	# A table that has used up its generations for flips.
 	compile gcc oracle-flips oracle.c -O0 -fno-inline -DCOVERAGE --coverage \
 		'-DGENERATIONS=((1U << 20) + 2 + 3)' || return
-	./ops 1 6000 && ./oracle 4 0 600 1000 && ./oracle-flips 4 0 100 1000 && ./entries || return
+	./ops 1 12000 && ./oracle 4 0 600 1000 && ./oracle-flips 4 0 100 1000 && ./entries || return
 	for name in ./*.gcda; do
 		gcov -b -c -j -t "$name" >"$name.json" || return
 	done

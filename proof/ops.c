@@ -747,7 +747,24 @@ static void intrude(void)
 	intruder.inside = false;
 }
 
-enum { REGISTER, REPLACE, ADD, REPLACE_NOWAIT };
+enum { REGISTER, REPLACE, ADD, REPLACE_NOWAIT, PREPARE };
+
+/* virtio_mem_xlate_replace_nowait() in its two steps, or in vain and then in one. */
+static int replace_by_steps(struct context *context, const struct virtio_mem_xlate_slot *slots,
+			    unsigned int n)
+{
+	struct virtio_mem_xlate_table *table = virtio_mem_xlate_prepare(context->xlate, slots, n);
+
+	if (IS_ERR(table))
+		return PTR_ERR(table);
+	expect(virtio_mem_xlate_prepared_absent(table, U64_MAX, 1) == -ENOENT);
+	if (!pick(4)) {
+		virtio_mem_xlate_abort(context->xlate, table);
+		return virtio_mem_xlate_replace_nowait(context->xlate, slots, n);
+	}
+	virtio_mem_xlate_commit(context->xlate, table);
+	return 0;
+}
 
 /* Some of @slots have the bytes of slots of the table, to add those that were removed. */
 static void take_places(const struct context *context, struct virtio_mem_xlate_slot *slots,
@@ -809,7 +826,10 @@ static void load(struct context *context, unsigned int kind)
 		fail_allocation = failing;
 		if (kind != REGISTER)
 			update_begins(context, false);
-		intruder.left = !failing && context->registered && pick(2) ? 1 + pick(4) : 0;
+		intruder.left = 0;
+		/* What changes in place meanwhile is not in the table of two steps. */
+		if (!failing && context->registered && kind != PREPARE && pick(2))
+			intruder.left = 1 + pick(4);
 		intruder.pause = intruder.left ? pick(64) : 0;
 		intruder.keep = kind == ADD;
 		intruder.freed = 0;
@@ -823,6 +843,9 @@ static void load(struct context *context, unsigned int kind)
 			break;
 		case ADD:
 			ret = virtio_mem_xlate_add(context->xlate, from, n);
+			break;
+		case PREPARE:
+			ret = replace_by_steps(context, from, n);
 			break;
 		default:
 			ret = virtio_mem_xlate_replace_nowait(context->xlate, from, n);
@@ -844,6 +867,7 @@ static void load(struct context *context, unsigned int kind)
 	case REGISTER:
 		break;
 	case REPLACE_NOWAIT:
+	case PREPARE:
 		expect(held_of(context) == views && holds_of(context) == kept);
 		expect(grace_periods == waits && hold_waits == hold_waited);
 		break;
@@ -854,7 +878,7 @@ static void load(struct context *context, unsigned int kind)
 		expect(traced_slots == nr_live(&next) && traced_ns == 1);
 	}
 	commit(context);
-	calls[kind]++;
+	calls[kind == PREPARE ? 30 : kind]++;
 	if (kind == REGISTER && pick(2))
 		log_some(context, true);
 }
@@ -1121,6 +1145,7 @@ static void take_view(struct context *context)
 		h->table = context->table;
 		h->time = now++;
 		expect(h->view.generation == h->table->generation);
+		expect(virtio_mem_xlate_view_is_current(&h->view));
 		calls[8]++;
 	}
 }
@@ -1197,6 +1222,7 @@ static void copy(const struct held *h, struct virtio_driver_range range, bool to
 	ret = to ? virtio_mem_xlate_copy_to(&h->view, range, own) :
 		   virtio_mem_xlate_copy_from(&h->view, own, range);
 	expect(ret == want.error);
+	expect(virtio_mem_xlate_view_is_current(&h->view) <= (h->table == h->context->table));
 	expect(!memcmp(buffer, want_buffer, ARENA) && !memcmp(arena, want_arena, ARENA));
 	/* A field of a ring moves whole. */
 	if (!ret && want.pieces == 1 && (range.len == 2 || range.len == 4 || range.len == 8) &&
@@ -1204,6 +1230,15 @@ static void copy(const struct held *h, struct virtio_driver_range range, bool to
 		expect(writes == 1);
 	if (to && !ret)
 		model_dirty(h->context, range);
+	if (!to && !ret && !pick(4)) {
+		memory_error = true;
+		ret = virtio_mem_xlate_copy_from(&h->view, own, range);
+		memory_error = false;
+		/* Nothing is copied, or nothing that can fail. */
+		expect(!ret || ret == -EHWPOISON);
+		expect(!memcmp(buffer, want_buffer, ARENA));
+		ret = 0;
+	}
 	expect(!h->context->log || bits_right(h->context->log));
 	calls[12 + to]++;
 }
@@ -1477,8 +1512,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		struct context *context = &contexts_of_test[op / 64 % CONTEXTS];
 
 		switch (op % 32) {
-		case 0 ... 3:
+		case 0 ... 2:
 			load(context, op % 32);
+			break;
+		case 3:
+			load(context, pick(2) ? REPLACE_NOWAIT : PREPARE);
 			break;
 		case 4:
 			remove_some(context, pick(2));

@@ -100,7 +100,9 @@ struct rcu_head {
 #define smp_rmb() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
-#define copy_mc_to_kernel(dst, src, n) (memcpy(dst, src, n), 0)
+/* Returns the number of bytes that were not copied. */
+static bool memory_error;
+#define copy_mc_to_kernel(dst, src, n) (memory_error ? (n) : (memcpy(dst, src, n), 0UL))
 
 #define check_add_overflow(a, b, d) __builtin_add_overflow(a, b, d)
 #define check_mul_overflow(a, b, d) __builtin_mul_overflow(a, b, d)
