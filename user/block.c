@@ -377,6 +377,9 @@ static bool block_lose(struct block *block, unsigned long first, unsigned long l
 	if (!mapping)
 		return false;
 	for (i = first; i <= last; i++) {
+		/* xlate_block_trim() unpins it, and must not find that another span needs it. */
+		if (has_tag(mapping->pages[i], UNNEEDED))
+			mapping->pages[i] = tag(mapping->pages[i], LOST);
 		if (!is_live(mapping->pages[i]))
 			continue;
 		poisoned |= PageHWPoison(mapping->pages[i]);
