@@ -22,6 +22,7 @@
  */
 #include <linux/bitmap.h>
 #include <linux/err.h>
+#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sched.h>
@@ -74,6 +75,12 @@ static struct page *tag(struct page *page, unsigned long tag)
 static bool is_live(const struct page *page)
 {
 	return page && !has_tag(page, TAGS);
+}
+
+/* Of hugetlb, memory_failure() marks the first page alone. */
+static bool is_poisoned(struct page *page)
+{
+	return PageHWPoison(page) || (PageHuge(page) && PageHWPoison(compound_head(page)));
 }
 
 static void reap_work(struct work_struct *work);
@@ -382,7 +389,7 @@ static bool block_lose(struct block *block, unsigned long first, unsigned long l
 			mapping->pages[i] = tag(mapping->pages[i], LOST);
 		if (!is_live(mapping->pages[i]))
 			continue;
-		poisoned |= PageHWPoison(mapping->pages[i]);
+		poisoned |= is_poisoned(mapping->pages[i]);
 		mapping->pages[i] = tag(mapping->pages[i], LOST);
 		lost = true;
 	}
