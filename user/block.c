@@ -407,19 +407,37 @@ static bool block_lose(struct block *block, unsigned long first, unsigned long l
 }
 
 /*
+ * The context with spans in @block that has the least address above @last, for
+ * virtio_mem_xlate_put(), or NULL.
+ */
+static struct virtio_mem_xlate *next_context(struct block *block,
+					     const struct virtio_mem_xlate *last)
+{
+	struct virtio_mem_xlate *xlate, *next = NULL;
+	struct span *span;
+
+	guard(mutex)(&block->lock);
+	list_for_each_entry(span, &block->spans, list) {
+		xlate = span->layout->user->xlate;
+		if (xlate > last && (!next || xlate < next))
+			next = xlate;
+	}
+	return next ? virtio_mem_xlate_get(next) : NULL;
+}
+
+/*
  * A reader of a page with a memory error may bring the host down, so nobody may read it when
- * this returns.  No task that holds a view may wait for what our caller has locked.
+ * this returns.  Without the block's lock, since the holder of a view may enter memory reclaim,
+ * and so this notifier.  No task that holds a view may wait for what our caller has locked.
  */
 static void wait_for_views(struct block *block)
 {
 	struct virtio_mem_xlate *xlate, *last = NULL;
-	struct span *span;
 
-	list_for_each_entry(span, &block->spans, list) {
-		xlate = span->layout->user->xlate;
-		if (xlate != last)
-			virtio_mem_xlate_synchronize(xlate);
+	while ((xlate = next_context(block, last))) {
+		virtio_mem_xlate_synchronize(xlate);
 		last = xlate;
+		virtio_mem_xlate_put(xlate);
 	}
 }
 
@@ -428,6 +446,7 @@ static bool block_invalidate(struct mmu_interval_notifier *notifier,
 {
 	struct block *block = container_of(notifier, struct block, notifier);
 	unsigned long start = block->key.start, last = start + (block->key.nr_pages << PAGE_SHIFT);
+	bool poisoned;
 
 	/*
 	 * fork() copies pinned pages for the child, so the parent keeps them.  Where writes to a
@@ -440,10 +459,11 @@ static bool block_invalidate(struct mmu_interval_notifier *notifier,
 		return false;
 	mutex_lock(&block->lock);
 	mmu_interval_set_seq(notifier, seq);
-	if (block_lose(block, (max(start, range->start) - start) >> PAGE_SHIFT,
-		       (min(last, range->end) - 1 - start) >> PAGE_SHIFT))
-		wait_for_views(block);
+	poisoned = block_lose(block, (max(start, range->start) - start) >> PAGE_SHIFT,
+			      (min(last, range->end) - 1 - start) >> PAGE_SHIFT);
 	mutex_unlock(&block->lock);
+	if (poisoned)
+		wait_for_views(block);
 	return true;
 }
 
