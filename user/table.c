@@ -468,19 +468,20 @@ static int set_map(struct virtio_mem_xlate_user *user, struct memory_map *map,
 	/* Only calls under @update change it. */
 	skipped = only && (user->layout != only || user->dying);
 	old = skipped ? layout : publish(layout);
-	if (IS_ERR(old))
+	if (IS_ERR(old)) {
 		err = PTR_ERR(old);
+	} else if (old && !skipped) {
+		if (!only)
+			refcount_inc(&old->memory);
+		/* Under @update, so that the last call of destroy() comes after it. */
+		virtio_mem_xlate_call(user->xlate, &old->callback, layout_end);
+	}
 	mutex_unlock(&user->update);
 	if (err || skipped) {
 		layout_drop(layout);
 		return err;
 	}
-	if (!old)
-		return 0;
-	if (!only)
-		refcount_inc(&old->memory);
-	virtio_mem_xlate_call(user->xlate, &old->callback, layout_end);
-	if (!only) {
+	if (old && !only) {
 		/* After a fatal signal it is detached behind our back. */
 		if (!wait_for_completion_killable(&old->detached))
 			flush_workqueue(xlate_workqueue);
@@ -512,6 +513,21 @@ static void relayout_work(struct work_struct *work)
 	relayout(container_of(work, struct virtio_mem_xlate_user, relayout), NULL);
 }
 
+/* relayout() for a worker: destroy() does not wait for that, but for relayout_work(). */
+static void relayout_for_worker(struct layout *layout)
+{
+	struct virtio_mem_xlate_user *user = layout->user;
+	bool is_current;
+
+	mutex_lock(&user->flip);
+	is_current = user->layout == layout;
+	if (is_current)
+		queue_work(xlate_workqueue, &user->relayout);
+	mutex_unlock(&user->flip);
+	if (is_current)
+		flush_work(&user->relayout);
+}
+
 /*
  * The current layout, or NULL.  xlate_layout_free() drops this reference, which nobody waits for,
  * so the caller may wait for page faults.  Meanwhile the layout may be detached.
@@ -537,7 +553,7 @@ static int fault_block(struct layout *layout, const struct block_key *key, unsig
 
 	if (mutex_lock_killable(&user->update))
 		return -EINTR;
-	if (user->layout == layout)
+	if (user->layout == layout && !user->dying)
 		err = xlate_layout_attach_block(layout, key);
 	mutex_unlock(&user->update);
 	if (err)
@@ -709,7 +725,11 @@ static int fault_in_layout(struct layout *layout, struct virtio_driver_range ran
 	err = fault_in_space(layout, range, access);
 	xlate_space_leave(layout->map->space, entered);
 	/* Bad pages have no slot, and good ones have one. */
-	if (err != -EINTR && err != -ENOMEM)
+	if (err == -EINTR || err == -ENOMEM)
+		return err;
+	if (entered)
+		relayout_for_worker(layout);
+	else
 		relayout(layout->user, layout);
 	return err;
 }
@@ -978,6 +998,8 @@ void virtio_mem_xlate_user_destroy(struct virtio_mem_xlate_user *user)
 	mutex_lock(&user->update);
 	user->dying = true;
 	mutex_unlock(&user->update);
+	/* After the layouts that it has replaced are on their way, it replaces none. */
+	cancel_work_sync(&user->relayout);
 	virtio_mem_xlate_unregister(user->xlate);
 	if (user->log)
 		virtio_mem_xlate_user_unpin(user->log);
