@@ -40,6 +40,9 @@
 #define BAD		((struct page *)4UL)	/* the process cannot access it */
 #define TAGS		(LOST | FRESH)
 
+/* Updates that find the block changed, before one without a layout gives up. */
+#define MAX_TRIES	8
+
 /* Pages looked at between two preemption points. */
 #define BATCH		512
 
@@ -668,7 +671,9 @@ static int try_update(struct block *block, const struct layout *layout)
 	bool reuse;
 	int err;
 
-	if (layout && fatal_signal_pending(current))
+	/* A worker gets no signal. */
+	if (layout && (fatal_signal_pending(current) ||
+		       (current->flags & PF_KTHREAD && READ_ONCE(layout->user->cancelled))))
 		return -EINTR;
 	cond_resched();
 	seq = mmu_interval_read_begin(&block->notifier);
@@ -717,15 +722,17 @@ out_discard:
  * Gives @block the pages that @layout needs, if it is told, and makes the spans that have all
  * their pages present in the current tables.  The caller is in the memory of the process if
  * there is a @layout.  Pages that the process cannot access become bad.  Returns 0, -ENOMEM or
- * -EINTR.
+ * -EINTR.  Without a @layout it gives up a block that changes all the time, with -EAGAIN: its
+ * caller holds a lock, and a fault makes the spans present.
  */
 int xlate_block_update(struct block *block, const struct layout *layout)
 {
+	unsigned int tries = 0;
 	int err;
 
 	do {
 		err = try_update(block, layout);
-	} while (err == -EAGAIN);
+	} while (err == -EAGAIN && (layout || ++tries < MAX_TRIES));
 	return err;
 }
 
