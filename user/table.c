@@ -14,6 +14,7 @@
 #include <linux/kthread.h>
 #include <linux/kvm.h>
 #include <linux/ktime.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -507,10 +508,46 @@ static int relayout(struct virtio_mem_xlate_user *user, const struct layout *onl
 	return err;
 }
 
+/*
+ * The current layout, or NULL.  xlate_layout_free() drops this reference, which nobody waits for,
+ * so the caller may wait for page faults.  Meanwhile the layout may be detached.
+ */
+static struct layout *layout_remember(struct virtio_mem_xlate_user *user)
+{
+	struct layout *layout;
+
+	guard(mutex)(&user->flip);
+	layout = user->layout;
+	if (layout)
+		refcount_inc(&layout->memory);
+	return layout;
+}
+
+/* What a worker allocates until charge_to_end() is charged to the cgroup of the process of @map. */
+static struct mem_cgroup *charge_to(const struct memory_map *map)
+{
+	return set_active_memcg(get_mem_cgroup_from_mm(map->space->mm));
+}
+
+static void charge_to_end(struct mem_cgroup *old)
+{
+	mem_cgroup_put(set_active_memcg(old));
+}
+
 /* Without memory, the bytes go on answering -EFAULT until the table is set again. */
 static void relayout_work(struct work_struct *work)
 {
-	relayout(container_of(work, struct virtio_mem_xlate_user, relayout), NULL);
+	struct virtio_mem_xlate_user *user =
+		container_of(work, struct virtio_mem_xlate_user, relayout);
+	struct layout *layout = layout_remember(user);
+	struct mem_cgroup *old;
+
+	if (!layout)
+		return;
+	old = charge_to(layout->map);
+	relayout(user, NULL);
+	charge_to_end(old);
+	xlate_layout_free(layout);
 }
 
 /* relayout() for a worker: destroy() does not wait for that, but for relayout_work(). */
@@ -526,21 +563,6 @@ static void relayout_for_worker(struct layout *layout)
 	mutex_unlock(&user->flip);
 	if (is_current)
 		flush_work(&user->relayout);
-}
-
-/*
- * The current layout, or NULL.  xlate_layout_free() drops this reference, which nobody waits for,
- * so the caller may wait for page faults.  Meanwhile the layout may be detached.
- */
-static struct layout *layout_remember(struct virtio_mem_xlate_user *user)
-{
-	struct layout *layout;
-
-	guard(mutex)(&user->flip);
-	layout = user->layout;
-	if (layout)
-		refcount_inc(&layout->memory);
-	return layout;
 }
 
 /* Pins [@first, @first + @nr_pages) of block @key, and whatever else the block lacks. */
@@ -747,8 +769,10 @@ static void fault_work(struct work_struct *work)
 {
 	struct fault *fault = container_of(work, struct fault, work);
 	struct virtio_mem_xlate_user *user = fault->layout->user;
+	struct mem_cgroup *old = charge_to(fault->layout->map);
 
 	fault->err = fault_in_layout(fault->layout, fault->range, fault->access);
+	charge_to_end(old);
 	/* Pairs with smp_load_acquire() in fault_by_worker(). */
 	smp_store_release(&fault->served, true);
 	wake_up_all(&user->faults);
