@@ -368,6 +368,28 @@ bool xlate_block_forgive(struct block *block, unsigned long first, unsigned long
 	return found;
 }
 
+/* The process changes pages @first to @last: those that were bad may be good now. */
+static void block_retry_bad(struct block *block, unsigned long first, unsigned long last)
+{
+	struct span *span;
+	bool found = false;
+	unsigned long i;
+
+	for (i = first; block->nr_bad && i <= last; i++) {
+		if (i % BATCH == 0)
+			cond_resched();
+		if (test_bit(i, block->bad)) {
+			block_clear_bad(block, i);
+			found = true;
+		}
+	}
+	if (!found)
+		return;
+	list_for_each_entry(span, &block->spans, list)
+		if (span->bad && span->first <= last && first < span->first + span->nr_pages)
+			queue_work(xlate_workqueue, &span->layout->user->relayout);
+}
+
 /* The process loses pages @first to @last; returns whether it has lost one to a memory error. */
 static bool block_lose(struct block *block, unsigned long first, unsigned long last)
 {
@@ -376,17 +398,12 @@ static bool block_lose(struct block *block, unsigned long first, unsigned long l
 	struct span *span;
 	unsigned long i;
 
-	for (i = first; block->nr_bad && i <= last; i++) {
-		if (!test_bit(i, block->bad))
-			continue;
-		block_clear_bad(block, i);
-		list_for_each_entry(span, &block->spans, list)
-			if (span->bad && i - span->first < span->nr_pages)
-				queue_work(xlate_workqueue, &span->layout->user->relayout);
-	}
+	block_retry_bad(block, first, last);
 	if (!mapping)
 		return false;
 	for (i = first; i <= last; i++) {
+		if (i % BATCH == 0)
+			cond_resched();
 		/* xlate_block_trim() unpins it, and must not find that another span needs it. */
 		if (has_tag(mapping->pages[i], UNNEEDED))
 			mapping->pages[i] = tag(mapping->pages[i], LOST);
