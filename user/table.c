@@ -594,6 +594,17 @@ static int fault_block(struct layout *layout, const struct block_key *key, unsig
 	return err;
 }
 
+/* Lets faults try the bad pages of block @key. */
+static void forgive_block(struct layout *layout, const struct block_key *key)
+{
+	struct block *block = xlate_block_find(layout->map->space, key);
+
+	if (block) {
+		xlate_block_forgive(block, 0, key->nr_pages);
+		xlate_block_put(block);
+	}
+}
+
 /* The table that is set is set again: tries what is absent or bad. */
 static int set_again(struct layout *layout)
 {
@@ -608,6 +619,10 @@ static int set_again(struct layout *layout)
 		cond_resched();
 		if (!block_lacks(layout, i, n))
 			continue;
+		if (user->flags & VIRTIO_MEM_XLATE_USER_ON_DEMAND) {
+			forgive_block(layout, &span->key);
+			continue;
+		}
 		err = fault_block(layout, &span->key, 0, span->key.nr_pages);
 		if (err == -ENOMEM || err == -EINTR)
 			return err;
