@@ -704,7 +704,8 @@ static int try_update(struct block *block, const struct layout *layout)
 	mutex_unlock(&block->lock);
 
 	err = leases_alloc(&leases, plan.nr_leases) ?:
-	      xlate_charge(block->account, plan.nr_missing);
+	      xlate_charge(block->account, plan.nr_missing,
+			   READ_ONCE((layout ? layout->map->account : block->account)->limit));
 	if (err)
 		leave_missing(block, mapping);
 	else

@@ -681,6 +681,8 @@ int virtio_mem_xlate_user_set_kvm(struct virtio_mem_xlate_user *user,
 		return PTR_ERR(map);
 	layout = layout_remember(user);
 	again = layout && xlate_map_is_equal(map, layout->map);
+	if (again)
+		WRITE_ONCE(layout->map->account->limit, map->account->limit);
 	err = again ? set_again(layout) : set_map(user, map, NULL, true);
 	if (layout)
 		xlate_layout_free(layout);

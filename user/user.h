@@ -50,13 +50,13 @@ struct account {
 	refcount_t refs;
 	struct mm_struct *mm;		/* of the process: its VmPin shows the pages */
 	const struct cred *cred;	/* of its user; NULL with CAP_IPC_LOCK */
-	unsigned long limit;		/* in pages */
+	unsigned long limit;		/* in pages; of when the table was last set */
 };
 
 struct account *xlate_account_new(void);
 struct account *xlate_account_get(struct account *account);
 void xlate_account_put(struct account *account);
-int xlate_charge(struct account *account, unsigned long nr_pages);
+int xlate_charge(struct account *account, unsigned long nr_pages, unsigned long limit);
 void xlate_uncharge(struct account *account, unsigned long nr_pages);
 
 /*
