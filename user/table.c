@@ -255,6 +255,8 @@ static bool layout_knows_bad(struct layout *layout)
 {
 	unsigned int i;
 
+	if (!layout->has_bad && !atomic_long_read(&layout->map->space->nr_bad))
+		return true;
 	for (i = 0; i < layout->nr; i++) {
 		const struct span *span = &layout->spans[i];
 		struct block *block = span->block;

@@ -249,6 +249,7 @@ struct layout {
 	struct virtio_mem_xlate_user *user;
 	struct memory_map *map;
 	unsigned int nr;
+	bool has_bad;			/* one of its spans is bad */
 	struct span spans[];		/* sorted by their blocks */
 };
 
