@@ -77,6 +77,7 @@ struct lane {
 	struct mutex lock;	/* guards both queues and the rest */
 	struct queue tx, rx;
 	struct kthread_worker *worker;
+	struct workqueue_struct *faults;
 	struct kthread_delayed_work work;
 	unsigned long starved_since;	/* in jiffies; 0: the receiver had room */
 	bool was_empty;			/* the transmit queue, in the last batch */
@@ -84,7 +85,7 @@ struct lane {
 	u64 nr_frames, nr_bytes, nr_dropped, nr_late;
 };
 
-void lane_init(struct lane *lane, struct kthread_worker *worker);
+void lane_init(struct lane *lane, struct kthread_worker *worker, struct workqueue_struct *faults);
 void lane_destroy(struct lane *lane);
 void lane_kick(struct lane *lane);
 

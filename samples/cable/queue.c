@@ -31,7 +31,7 @@ void queue_fail(struct queue *q, int err)
 		return;
 	}
 	q->absent = true;
-	queue_work(system_unbound_wq, &q->fault_work);
+	queue_work(q->lane->faults, &q->fault_work);
 }
 
 static void queue_fault_work(struct work_struct *work)
