@@ -54,6 +54,7 @@ struct queue {
 
 	/* The ring's @fault is being served, and the lane waits for it. */
 	bool absent;
+	unsigned int nr_starts;		/* a fault of before the last start says nothing */
 	unsigned int nr_tries;		/* faults since the last chain was returned */
 	struct work_struct fault_work;
 	struct lane *lane;
