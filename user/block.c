@@ -533,7 +533,7 @@ static void block_plan(struct block *block, struct mapping *mapping, struct plan
 			mapping->pages[i] = old->pages[i];
 	list_for_each_entry(span, &block->spans, list) {
 		plan->nr_leases += !span->bad && !span->lease;
-		if (span->layout != layout)
+		if (span->layout != layout || span->leaving)
 			continue;
 		for (i = span->first; i < span->first + span->nr_pages; i++) {
 			if (mapping->pages[i] || test_bit(i, block->bad))
@@ -798,13 +798,29 @@ void xlate_block_trim(struct block *block)
 	mapping_put(mapping);
 }
 
-/* @span needs its pages no more, and is absent; or needs them again. */
-void xlate_block_leave(struct block *block, struct span *span, bool leaving)
+/* Do the spans of @layout need all pages of @span? */
+static bool span_is_shared(const struct span *span, const struct layout *layout)
+{
+	unsigned long i = span->first, end = span->first + span->nr_pages;
+	const struct span *other;
+
+	list_for_each_entry(other, &span->block->spans, list)
+		if (other->layout == layout && !other->bad && other->first <= i &&
+		    i < other->first + other->nr_pages)
+			i = other->first + other->nr_pages;
+	return i >= end;
+}
+
+/*
+ * @span makes room for the spans of @next: it needs its pages no more, and is absent, unless @next
+ * needs them all.  Without @next it needs them again.
+ */
+void xlate_block_leave(struct block *block, struct span *span, const struct layout *next)
 {
 	guard(mutex)(&block->lock);
-	span->leaving = leaving;
+	span->leaving = next && !span_is_shared(span, next);
 	block->version++;
-	if (leaving)
+	if (span->leaving)
 		span_set_absent(span);
 }
 

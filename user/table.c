@@ -310,8 +310,8 @@ static void forgive(struct layout *layout)
 	}
 }
 
-/* The spans of @layout need their pages no more, and are absent; or need them again. */
-static void layout_leave(struct layout *layout, bool leaving)
+/* @layout gives up what @next does not need; or without @next, needs it again. */
+static void layout_leave(struct layout *layout, const struct layout *next)
 {
 	unsigned int i;
 
@@ -320,7 +320,7 @@ static void layout_leave(struct layout *layout, bool leaving)
 
 		cond_resched();
 		if (span->block)
-			xlate_block_leave(span->block, span, leaving);
+			xlate_block_leave(span->block, span, next);
 	}
 }
 
@@ -352,14 +352,14 @@ static int fill_in_place_of_old(struct layout *layout, bool *short_of_memory)
 	old = xlate_layout_get(user);
 	if (!old)
 		return err;
-	layout_leave(old, true);
+	layout_leave(old, layout);
 	err = wait_for_leases(user);
 	if (!err) {
 		trim(old);
 		err = fill(layout, false);
 	}
 	if (err) {
-		layout_leave(old, false);
+		layout_leave(old, NULL);
 		*short_of_memory = true;
 	}
 	xlate_layout_put(old);

@@ -213,7 +213,7 @@ bool xlate_block_forgive(struct block *block, unsigned long first, unsigned long
 int xlate_block_update(struct block *block, const struct layout *layout);
 bool xlate_block_serves(struct block *block, const struct layout *layout, bool is_current);
 void xlate_block_trim(struct block *block);
-void xlate_block_leave(struct block *block, struct span *span, bool leaving);
+void xlate_block_leave(struct block *block, struct span *span, const struct layout *next);
 void xlate_block_lose_all(struct block *block);
 bool xlate_span_slot(struct span *span, struct lease **lease, void **kva);
 void xlate_lease_drop(struct lease *lease);
