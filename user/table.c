@@ -784,9 +784,8 @@ static void fault_put(struct fault *fault)
 	kfree(fault);
 }
 
-static void fault_work(struct work_struct *work)
+static void fault_serve(struct fault *fault)
 {
-	struct fault *fault = container_of(work, struct fault, work);
 	struct virtio_mem_xlate_user *user = fault->layout->user;
 	struct mem_cgroup *old = charge_to(fault->layout->map);
 
@@ -796,6 +795,43 @@ static void fault_work(struct work_struct *work)
 	smp_store_release(&fault->served, true);
 	wake_up_all(&user->faults);
 	fault_put(fault);
+}
+
+/*
+ * Faults in the workqueue.  It runs some 256 at a time, for all processes, and those of one may
+ * wait for ever, so beyond half of these each fault gets a thread.
+ */
+static atomic_t nr_in_queue;
+#define MAX_IN_QUEUE	128
+
+static void fault_work(struct work_struct *work)
+{
+	fault_serve(container_of(work, struct fault, work));
+	atomic_dec(&nr_in_queue);
+}
+
+static int fault_thread(void *fault)
+{
+	fault_serve(fault);
+	module_put_and_kthread_exit(0);
+}
+
+static int fault_start(struct fault *fault)
+{
+	struct task_struct *task;
+
+	if (atomic_inc_return(&nr_in_queue) <= MAX_IN_QUEUE) {
+		INIT_WORK(&fault->work, fault_work);
+		queue_work(fault_workqueue, &fault->work);
+		return 0;
+	}
+	atomic_dec(&nr_in_queue);
+	__module_get(THIS_MODULE);
+	task = kthread_run(fault_thread, fault, "xlate_fault");
+	if (!IS_ERR(task))
+		return 0;
+	module_put(THIS_MODULE);
+	return PTR_ERR(task);
 }
 
 static int fault_by_worker(struct layout *layout, struct virtio_driver_range range,
@@ -813,8 +849,11 @@ static int fault_by_worker(struct layout *layout, struct virtio_driver_range ran
 	fault->layout = layout;
 	fault->range = range;
 	fault->access = access;
-	INIT_WORK(&fault->work, fault_work);
-	queue_work(fault_workqueue, &fault->work);
+	err = fault_start(fault);
+	if (err) {
+		fault_put(fault);
+		goto out_put;
+	}
 	/* Pairs with smp_store_release() in fault_work(). */
 	err = wait_event_killable(user->faults, smp_load_acquire(&fault->served) ||
 				  READ_ONCE(user->cancelled));
@@ -822,6 +861,7 @@ static int fault_by_worker(struct layout *layout, struct virtio_driver_range ran
 		err = -EINTR;
 	else
 		err = fault->err;
+out_put:
 	fault_put(fault);
 	return err;
 }
