@@ -387,7 +387,7 @@ static void block_retry_bad(struct block *block, unsigned long first, unsigned l
 		return;
 	list_for_each_entry(span, &block->spans, list)
 		if (span->bad && span->first <= last && first < span->first + span->nr_pages)
-			queue_work(xlate_workqueue, &span->layout->user->relayout);
+			queue_work(xlate_relayout_workqueue, &span->layout->user->relayout);
 }
 
 /* The process loses pages @first to @last; returns whether it has lost one to a memory error. */

@@ -24,8 +24,11 @@
 
 #include "user.h"
 
-/* Unpins, detaches, and lays out anew. */
+/* Unpins and detaches.  Those who set tables wait for all of it, also that of other processes. */
 struct workqueue_struct *xlate_workqueue;
+
+/* Lays out anew, under locks of the process. */
+struct workqueue_struct *xlate_relayout_workqueue;
 
 /* For faults, which may wait for ever: nobody waits for them but the end of the module. */
 static struct workqueue_struct *fault_workqueue;
@@ -561,7 +564,7 @@ static void relayout_for_worker(struct layout *layout)
 	mutex_lock(&user->flip);
 	is_current = user->layout == layout;
 	if (is_current)
-		queue_work(xlate_workqueue, &user->relayout);
+		queue_work(xlate_relayout_workqueue, &user->relayout);
 	mutex_unlock(&user->flip);
 	if (is_current)
 		flush_work(&user->relayout);
@@ -1128,7 +1131,12 @@ static int __init virtio_mem_xlate_user_init(void)
 	if (!xlate_workqueue)
 		return -ENOMEM;
 	fault_workqueue = alloc_workqueue("virtio_mem_xlate_fault", WQ_UNBOUND, 0);
-	if (!fault_workqueue) {
+	xlate_relayout_workqueue = alloc_workqueue("virtio_mem_xlate_relayout", WQ_UNBOUND, 0);
+	if (!fault_workqueue || !xlate_relayout_workqueue) {
+		if (fault_workqueue)
+			destroy_workqueue(fault_workqueue);
+		if (xlate_relayout_workqueue)
+			destroy_workqueue(xlate_relayout_workqueue);
 		destroy_workqueue(xlate_workqueue);
 		return -ENOMEM;
 	}
@@ -1141,6 +1149,7 @@ static void __exit virtio_mem_xlate_user_exit(void)
 {
 	xlate_report_exit();
 	destroy_workqueue(fault_workqueue);
+	destroy_workqueue(xlate_relayout_workqueue);
 	destroy_workqueue(xlate_workqueue);
 }
 module_exit(virtio_mem_xlate_user_exit);

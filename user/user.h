@@ -192,7 +192,7 @@ struct span {
 	bool leaving;			/* needs its pages no more; under the block's lock */
 };
 
-extern struct workqueue_struct *xlate_workqueue;
+extern struct workqueue_struct *xlate_workqueue, *xlate_relayout_workqueue;
 
 struct space *xlate_space_get(struct mm_struct *mm);
 void xlate_space_hold(struct space *space);
