@@ -54,6 +54,7 @@ struct mapping {
 	void *kva;
 	unsigned long first;		/* page of the block that is at @kva */
 	unsigned long nr_pages;
+	unsigned long *ranks;		/* how many pages are before each BATCHth of the block */
 	bool dense;			/* pages @first to @first + @nr_pages - 1 */
 	bool valid;			/* under the block's lock: it has lost nothing */
 	struct work_struct reap;
@@ -114,6 +115,7 @@ static void mapping_put(struct mapping *mapping)
 
 	if (!refcount_dec_and_test(&mapping->refs))
 		return;
+	kvfree(mapping->ranks);
 	kvfree(mapping->pages);
 	kfree(mapping);
 	if (refcount_dec_and_test(&block->refs))
@@ -243,13 +245,15 @@ static void lease_take(struct lease **leases, struct span *span)
 static void *span_kva(const struct span *span)
 {
 	const struct mapping *mapping = span->block->mapping;
-	unsigned long i, n = 0;
+	unsigned long i, n;
 
-	if (mapping->dense)
+	if (mapping->dense) {
 		n = span->first - mapping->first;
-	else
-		for (i = mapping->first; i < span->first; i++)
+	} else {
+		n = mapping->ranks[span->first / BATCH];
+		for (i = round_down(span->first, BATCH); i < span->first; i++)
 			n += mapping->pages[i] != NULL;
+	}
 	return mapping->kva + (n << PAGE_SHIFT) + span->offset;
 }
 
@@ -604,9 +608,15 @@ static int mapping_map(struct mapping *mapping)
 
 	pages = kvmalloc_array(block->key.nr_pages, sizeof(*pages),
 			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!pages)
+	mapping->ranks = kvmalloc_array(DIV_ROUND_UP(block->key.nr_pages, BATCH),
+					sizeof(*mapping->ranks), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!pages || !mapping->ranks) {
+		kvfree(pages);
 		return -ENOMEM;
+	}
 	for (i = 0; i < block->key.nr_pages; i++) {
+		if (i % BATCH == 0)
+			mapping->ranks[i / BATCH] = n;
 		if (!mapping->pages[i] || mapping->pages[i] == BAD)
 			continue;
 		if (!n)
