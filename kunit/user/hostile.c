@@ -107,7 +107,8 @@ static void *set_in_thread(void *arg)
 /* While a table that has no room beside the old one waits, the bytes of both are there. */
 static void hostile_leaving(void)
 {
-	char *mem = map_anon(SIZE), *missing = map_huge_anon(HUGE), byte = 1, *page = map_anon(PAGE);
+	char *mem = map_anon(SIZE), *missing = map_huge_anon(HUGE);
+	char byte = 1, *page = map_anon(PAGE);
 	int uffd = userfaultfd_for(missing, HUGE), i;
 	struct setter setter = {};
 	void *at = NULL;
@@ -198,7 +199,8 @@ static void child_sets_tables(void *arg)
 	enter_cgroup("64M");
 	mprotect(missing, NR_BLOCKS * HUGE + HUGE, PROT_READ | PROT_WRITE);
 	userfaultfd_for(mem, NR_BLOCKS * HUGE);
-	vhost_table = calloc(1, sizeof(*vhost_table) + NR_REGIONS * sizeof(vhost_table->regions[0]));
+	vhost_table = calloc(1, sizeof(*vhost_table) +
+			     NR_REGIONS * sizeof(vhost_table->regions[0]));
 	vhost_table->nregions = NR_REGIONS;
 	for (i = 0; i < NR_REGIONS; i++)
 		vhost_table->regions[i] = (struct vhost_memory_region){
@@ -433,24 +435,30 @@ static void hostile_bad(void)
 	size_t size = 2 * GIB, i;
 	unsigned int flags;
 	__u64 start_ns;
+	char *mem, byte = 0;
 	long ms[2];
-	char *mem;
 	int id = 0;
 
 	for (flags = 0; flags <= CONTIGUOUS; flags++) {
 		mem = reserve(size);
 		munmap(mem, size);
-		for (i = 0; i < 500; i += 2) {
-			map_at(mem + i * PAGE, PAGE);
-			mem[i * PAGE] = 1;
+		for (i = 0; i < 250; i++) {
+			map_at(mem + i * 37 * PAGE, PAGE);
+			mem[i * 37 * PAGE] = i;
 		}
-		if (flags)
+		if (flags) {
 			id = table_of(flags, mem, size);
+			for (i = 0; i < 250; i++) {
+				CHECK_EQ(copy_from(id, i * 37 * PAGE, &byte, 1), 0);
+				CHECK_EQ((__u8)byte, i);
+			}
+		}
 		start_ns = now_ns();
 		munmap(mem, size);
 		ms[flags] = (now_ns() - start_ns) / 1000000;
 	}
-	tell("munmap() of a hole with 250 pages: %ld ms, of a table in one piece: %ld ms", ms[0], ms[1]);
+	tell("munmap() of a hole with 250 pages: %ld ms, of a table in one piece: %ld ms",
+	     ms[0], ms[1]);
 	CHECK(ms[1] < 200);
 	CHECK_EQ(undo(id), 0);
 }
