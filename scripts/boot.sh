@@ -150,7 +150,8 @@ counted() {
 # user_test OUT: builds the program that tests user memory.
 user_test() {
 	gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$1" \
-		"$TOP"/kunit/user/{main,helpers,contents,refuse,life,limit,stall,table,follow,fault,bench}.c
+		"$TOP"/kunit/user/{main,helpers,contents,refuse,life,limit,stall}.c \
+		"$TOP"/kunit/user/{table,follow,hostile,fault,bench}.c
 }
 
 # QEMU before 8.1 may run code that the kernel has just patched half old, half new, and

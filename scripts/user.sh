@@ -30,7 +30,7 @@ for arg; do
 done
 [ -n "$version" ] || die "which kernel, such as 6.12? (--help shows the options)"
 if [ ${#names[@]} = 0 ] && [ -n "$quick" ]; then
-	names=(contents refuse life limit leaks stall table follow faults)
+	names=(contents refuse life limit leaks stall table follow hostile faults)
 fi
 
 need_stock libc6-dev e2fsprogs

@@ -22,6 +22,7 @@
  */
 #include <linux/bitmap.h>
 #include <linux/err.h>
+#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sched.h>
@@ -37,6 +38,9 @@
 #define BAD		((struct page *)4UL)	/* of an update: the process cannot access it */
 #define TAGS		(LOST | UNNEEDED)
 
+/* Updates that find the block changed, before one without a layout gives up. */
+#define MAX_TRIES	8
+
 /* Pages looked at between two preemption points. */
 #define BATCH		512
 
@@ -48,6 +52,7 @@ struct mapping {
 	void *kva;
 	unsigned long first;		/* page of the block that is at @kva */
 	unsigned long nr_pages;
+	unsigned long *ranks;		/* how many pages are before each BATCHth of the block */
 	bool dense;			/* pages @first to @first + @nr_pages - 1 */
 	bool trimmed;			/* some of these are gone */
 	bool valid;			/* under the block's lock: it has lost nothing */
@@ -74,6 +79,12 @@ static struct page *tag(struct page *page, unsigned long tag)
 static bool is_live(const struct page *page)
 {
 	return page && !has_tag(page, TAGS);
+}
+
+/* Of hugetlb, memory_failure() marks the first page alone. */
+static bool is_poisoned(struct page *page)
+{
+	return PageHWPoison(page) || (PageHuge(page) && PageHWPoison(compound_head(page)));
 }
 
 static void reap_work(struct work_struct *work);
@@ -107,6 +118,7 @@ static void mapping_put(struct mapping *mapping)
 
 	if (!refcount_dec_and_test(&mapping->refs))
 		return;
+	kvfree(mapping->ranks);
 	kvfree(mapping->pages);
 	bitmap_free(mapping->fresh);
 	kfree(mapping);
@@ -237,13 +249,15 @@ static void lease_take(struct lease **leases, struct span *span)
 static void *span_kva(const struct span *span)
 {
 	const struct mapping *mapping = span->block->mapping;
-	unsigned long i, n = 0;
+	unsigned long i, n;
 
-	if (mapping->dense)
+	if (mapping->dense) {
 		n = span->first - mapping->first;
-	else
-		for (i = mapping->first; i < span->first; i++)
+	} else {
+		n = mapping->ranks[span->first / BATCH];
+		for (i = round_down(span->first, BATCH); i < span->first; i++)
 			n += !!mapping->pages[i];
+	}
 	return mapping->kva + (n << PAGE_SHIFT) + span->offset;
 }
 
@@ -365,6 +379,28 @@ bool xlate_block_forgive(struct block *block, unsigned long first, unsigned long
 	return found;
 }
 
+/* The process changes pages @first to @last: those that were bad may be good now. */
+static void block_retry_bad(struct block *block, unsigned long first, unsigned long last)
+{
+	struct span *span;
+	bool found = false;
+	unsigned long i;
+
+	for (i = first; block->nr_bad && i <= last; i++) {
+		if (i % BATCH == 0)
+			cond_resched();
+		if (test_bit(i, block->bad)) {
+			block_clear_bad(block, i);
+			found = true;
+		}
+	}
+	if (!found)
+		return;
+	list_for_each_entry(span, &block->spans, list)
+		if (span->bad && span->first <= last && first < span->first + span->nr_pages)
+			queue_work(xlate_relayout_workqueue, &span->layout->user->relayout);
+}
+
 /* The process loses pages @first to @last; returns whether it has lost one to a memory error. */
 static bool block_lose(struct block *block, unsigned long first, unsigned long last)
 {
@@ -373,20 +409,18 @@ static bool block_lose(struct block *block, unsigned long first, unsigned long l
 	struct span *span;
 	unsigned long i;
 
-	for (i = first; block->nr_bad && i <= last; i++) {
-		if (!test_bit(i, block->bad))
-			continue;
-		block_clear_bad(block, i);
-		list_for_each_entry(span, &block->spans, list)
-			if (span->bad && i - span->first < span->nr_pages)
-				queue_work(xlate_workqueue, &span->layout->user->relayout);
-	}
+	block_retry_bad(block, first, last);
 	if (!mapping)
 		return false;
 	for (i = first; i <= last; i++) {
+		if (i % BATCH == 0)
+			cond_resched();
+		/* xlate_block_trim() unpins it, and must not find that another span needs it. */
+		if (has_tag(mapping->pages[i], UNNEEDED))
+			mapping->pages[i] = tag(mapping->pages[i], LOST);
 		if (!is_live(mapping->pages[i]))
 			continue;
-		poisoned |= PageHWPoison(mapping->pages[i]);
+		poisoned |= is_poisoned(mapping->pages[i]);
 		mapping->pages[i] = tag(mapping->pages[i], LOST);
 		lost = true;
 	}
@@ -404,19 +438,37 @@ static bool block_lose(struct block *block, unsigned long first, unsigned long l
 }
 
 /*
+ * The context with spans in @block that has the least address above @last, for
+ * virtio_mem_xlate_put(), or NULL.
+ */
+static struct virtio_mem_xlate *next_context(struct block *block,
+					     const struct virtio_mem_xlate *last)
+{
+	struct virtio_mem_xlate *xlate, *next = NULL;
+	struct span *span;
+
+	guard(mutex)(&block->lock);
+	list_for_each_entry(span, &block->spans, list) {
+		xlate = span->layout->user->xlate;
+		if (xlate > last && (!next || xlate < next))
+			next = xlate;
+	}
+	return next ? virtio_mem_xlate_get(next) : NULL;
+}
+
+/*
  * A reader of a page with a memory error may bring the host down, so nobody may read it when
- * this returns.  No task that holds a view may wait for what our caller has locked.
+ * this returns.  Without the block's lock, since the holder of a view may enter memory reclaim,
+ * and so this notifier.  No task that holds a view may wait for what our caller has locked.
  */
 static void wait_for_views(struct block *block)
 {
 	struct virtio_mem_xlate *xlate, *last = NULL;
-	struct span *span;
 
-	list_for_each_entry(span, &block->spans, list) {
-		xlate = span->layout->user->xlate;
-		if (xlate != last)
-			virtio_mem_xlate_synchronize(xlate);
+	while ((xlate = next_context(block, last))) {
+		virtio_mem_xlate_synchronize(xlate);
 		last = xlate;
+		virtio_mem_xlate_put(xlate);
 	}
 }
 
@@ -425,6 +477,7 @@ static bool block_invalidate(struct mmu_interval_notifier *notifier,
 {
 	struct block *block = container_of(notifier, struct block, notifier);
 	unsigned long start = block->key.start, last = start + (block->key.nr_pages << PAGE_SHIFT);
+	bool poisoned;
 
 	/*
 	 * fork() copies pinned pages for the child, so the parent keeps them.  Where writes to a
@@ -437,10 +490,11 @@ static bool block_invalidate(struct mmu_interval_notifier *notifier,
 		return false;
 	mutex_lock(&block->lock);
 	mmu_interval_set_seq(notifier, seq);
-	if (block_lose(block, (max(start, range->start) - start) >> PAGE_SHIFT,
-		       (min(last, range->end) - 1 - start) >> PAGE_SHIFT))
-		wait_for_views(block);
+	poisoned = block_lose(block, (max(start, range->start) - start) >> PAGE_SHIFT,
+			      (min(last, range->end) - 1 - start) >> PAGE_SHIFT);
 	mutex_unlock(&block->lock);
+	if (poisoned)
+		wait_for_views(block);
 	return true;
 }
 
@@ -494,7 +548,7 @@ static void block_plan(struct block *block, struct mapping *mapping, struct plan
 	}
 	list_for_each_entry(span, &block->spans, list) {
 		plan->nr_leases += !span->bad && !span->lease;
-		if (span->layout != layout)
+		if (span->layout != layout || span->leaving)
 			continue;
 		if (!plan->nr_kept && !block->nr_bad) {
 			bitmap_set(mapping->fresh, span->first, span->nr_pages);
@@ -572,7 +626,7 @@ static void find_extent(struct mapping *mapping, const struct plan *plan)
 /* Maps the pages of @mapping side by side. */
 static int mapping_map(struct mapping *mapping, const struct plan *plan)
 {
-	unsigned int access = mapping->block->key.access;
+	struct block *block = mapping->block;
 	struct page **pages;
 	unsigned long i, n;
 
@@ -581,17 +635,24 @@ static int mapping_map(struct mapping *mapping, const struct plan *plan)
 		return 0;
 	if (mapping->dense) {
 		mapping->kva = xlate_map_pages(mapping->pages + mapping->first,
-					       mapping->nr_pages, access);
+					       mapping->nr_pages, block->key.access);
 		return mapping->kva ? 0 : -ENOMEM;
 	}
 	pages = kvmalloc_array(mapping->nr_pages, sizeof(*pages),
 			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!pages)
+	mapping->ranks = kvmalloc_array(DIV_ROUND_UP(block->key.nr_pages, BATCH),
+					sizeof(*mapping->ranks), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!pages || !mapping->ranks) {
+		kvfree(pages);
 		return -ENOMEM;
-	for (i = mapping->first, n = 0; n < mapping->nr_pages; i++)
+	}
+	for (i = 0, n = 0; i < block->key.nr_pages; i++) {
+		if (i % BATCH == 0)
+			mapping->ranks[i / BATCH] = n;
 		if (mapping->pages[i] && mapping->pages[i] != BAD)
 			pages[n++] = mapping->pages[i];
-	mapping->kva = xlate_map_pages(pages, n, access);
+	}
+	mapping->kva = xlate_map_pages(pages, n, block->key.access);
 	kvfree(pages);
 	return mapping->kva ? 0 : -ENOMEM;
 }
@@ -655,7 +716,9 @@ static int try_update(struct block *block, const struct layout *layout)
 	struct span *span;
 	int err;
 
-	if (layout && fatal_signal_pending(current))
+	/* A worker gets no signal. */
+	if (layout && (fatal_signal_pending(current) ||
+		       (current->flags & PF_KTHREAD && READ_ONCE(layout->user->cancelled))))
 		return -EINTR;
 	cond_resched();
 	seq = mmu_interval_read_begin(&block->notifier);
@@ -669,7 +732,8 @@ static int try_update(struct block *block, const struct layout *layout)
 	mutex_unlock(&block->lock);
 
 	err = leases_alloc(&leases, plan.nr_leases) ?:
-	      xlate_charge(block->account, plan.nr_missing);
+	      xlate_charge(block->account, plan.nr_missing,
+			   READ_ONCE((layout ? layout->map->account : block->account)->limit));
 	if (err)
 		goto out_discard;
 	charged = true;
@@ -704,15 +768,17 @@ out_discard:
  * Gives @block the pages that @layout needs, if it is told, and makes the spans that have all
  * their pages present in the current tables.  The caller is in the memory of the process if
  * there is a @layout.  Pages that the process cannot access become bad.  Returns 0, -ENOMEM or
- * -EINTR.
+ * -EINTR.  Without a @layout it gives up a block that changes all the time, with -EAGAIN: its
+ * caller holds a lock, and a fault makes the spans present.
  */
 int xlate_block_update(struct block *block, const struct layout *layout)
 {
+	unsigned int tries = 0;
 	int err;
 
 	do {
 		err = try_update(block, layout);
-	} while (err == -EAGAIN);
+	} while (err == -EAGAIN && (layout || ++tries < MAX_TRIES));
 	return err;
 }
 
@@ -776,13 +842,29 @@ void xlate_block_trim(struct block *block)
 	mapping_put(mapping);
 }
 
-/* @span needs its pages no more, and is absent; or needs them again. */
-void xlate_block_leave(struct block *block, struct span *span, bool leaving)
+/* Do the spans of @layout need all pages of @span? */
+static bool span_is_shared(const struct span *span, const struct layout *layout)
+{
+	unsigned long i = span->first, end = span->first + span->nr_pages;
+	const struct span *other;
+
+	list_for_each_entry(other, &span->block->spans, list)
+		if (other->layout == layout && !other->bad && other->first <= i &&
+		    i < other->first + other->nr_pages)
+			i = other->first + other->nr_pages;
+	return i >= end;
+}
+
+/*
+ * @span makes room for the spans of @next: it needs its pages no more, and is absent, unless @next
+ * needs them all.  Without @next it needs them again.
+ */
+void xlate_block_leave(struct block *block, struct span *span, const struct layout *next)
 {
 	guard(mutex)(&block->lock);
-	span->leaving = leaving;
+	span->leaving = next && !span_is_shared(span, next);
 	block->version++;
-	if (leaving)
+	if (span->leaving)
 		span_set_absent(span);
 }
 

@@ -23,6 +23,7 @@ struct account *xlate_account_new(void)
 	refcount_set(&account->refs, 1);
 	mmgrab(current->mm);
 	account->mm = current->mm;
+	account->limit = LONG_MAX;
 	if (!capable(CAP_IPC_LOCK)) {
 		account->cred = get_current_cred();
 		account->limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
@@ -46,7 +47,8 @@ void xlate_account_put(struct account *account)
 	kfree(account);
 }
 
-int xlate_charge(struct account *account, unsigned long nr_pages)
+/* Up to the @limit of the table that needs the pages; that of @account may be an older one. */
+int xlate_charge(struct account *account, unsigned long nr_pages, unsigned long limit)
 {
 	if (account->cred) {
 		atomic_long_t *locked = &account->cred->user->locked_vm;
@@ -54,7 +56,7 @@ int xlate_charge(struct account *account, unsigned long nr_pages)
 
 		/* Check and add in one step, so that two concurrent charges cannot both fit. */
 		do {
-			if (nr_pages > account->limit || old > account->limit - nr_pages)
+			if (nr_pages > limit || old > limit - nr_pages)
 				return -ENOMEM;
 		} while (!atomic_long_try_cmpxchg(locked, &old, old + nr_pages));
 	}

@@ -77,6 +77,7 @@ static void cut_block(struct layout *layout, unsigned int room, const struct reg
 
 		span.nr_pages = run_of_bad(block, first, last, &span.bad);
 		span.size = min(size, ((u64)span.nr_pages << PAGE_SHIFT) - span.offset);
+		layout->has_bad |= span.bad;
 		if (layout->nr < room)
 			layout->spans[layout->nr] = span;
 		layout->nr++;
@@ -96,6 +97,7 @@ static void cut_map(struct layout *layout, unsigned int room)
 	unsigned int i;
 
 	layout->nr = 0;
+	layout->has_bad = false;
 	for (i = 0; i < layout->map->nr; i++) {
 		const struct region *region = &layout->map->regions[i];
 		u64 uaddr = region->uaddr, end = uaddr + region->size, size;

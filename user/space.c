@@ -147,8 +147,11 @@ static struct block *block_new(struct space *space, const struct block_key *key,
 	struct block *block;
 	int err;
 
+	/* The process chose the size: a size too large is no reason to warn. */
+	if (key->nr_pages > totalram_pages())
+		return ERR_PTR(-ENOMEM);
 	block = kvzalloc(struct_size(block, bad, BITS_TO_LONGS(key->nr_pages)),
-			 GFP_KERNEL_ACCOUNT);
+			 GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!block)
 		return ERR_PTR(-ENOMEM);
 	block->users = 1;

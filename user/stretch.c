@@ -88,7 +88,7 @@ static struct virtio_mem_xlate_user_stretch *stretch_pin(u64 uaddr, u64 size,
 	stretch->account = xlate_account_new();
 	if (!stretch->account)
 		goto err_free;
-	err = xlate_charge(stretch->account, nr_pages);
+	err = xlate_charge(stretch->account, nr_pages, stretch->account->limit);
 	if (err)
 		goto err_account;
 

@@ -14,6 +14,7 @@
 #include <linux/kthread.h>
 #include <linux/kvm.h>
 #include <linux/ktime.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -23,8 +24,11 @@
 
 #include "user.h"
 
-/* Unpins, detaches, and lays out anew. */
+/* Unpins and detaches.  Those who set tables wait for all of it, also that of other processes. */
 struct workqueue_struct *xlate_workqueue;
+
+/* Lays out anew, under locks of the process. */
+struct workqueue_struct *xlate_relayout_workqueue;
 
 /* For faults, which may wait for ever: nobody waits for them but the end of the module. */
 static struct workqueue_struct *fault_workqueue;
@@ -254,6 +258,8 @@ static bool layout_knows_bad(struct layout *layout)
 {
 	unsigned int i;
 
+	if (!layout->has_bad && !atomic_long_read(&layout->map->space->nr_bad))
+		return true;
 	for (i = 0; i < layout->nr; i++) {
 		const struct span *span = &layout->spans[i];
 		struct block *block = span->block;
@@ -307,8 +313,8 @@ static void forgive(struct layout *layout)
 	}
 }
 
-/* The spans of @layout need their pages no more, and are absent; or need them again. */
-static void layout_leave(struct layout *layout, bool leaving)
+/* @layout gives up what @next does not need; or without @next, needs it again. */
+static void layout_leave(struct layout *layout, const struct layout *next)
 {
 	unsigned int i;
 
@@ -317,7 +323,7 @@ static void layout_leave(struct layout *layout, bool leaving)
 
 		cond_resched();
 		if (span->block)
-			xlate_block_leave(span->block, span, leaving);
+			xlate_block_leave(span->block, span, next);
 	}
 }
 
@@ -349,14 +355,14 @@ static int fill_in_place_of_old(struct layout *layout, bool *short_of_memory)
 	old = xlate_layout_get(user);
 	if (!old)
 		return err;
-	layout_leave(old, true);
+	layout_leave(old, layout);
 	err = wait_for_leases(user);
 	if (!err) {
 		trim(old);
 		err = fill(layout, false);
 	}
 	if (err) {
-		layout_leave(old, false);
+		layout_leave(old, NULL);
 		*short_of_memory = true;
 	}
 	xlate_layout_put(old);
@@ -468,19 +474,20 @@ static int set_map(struct virtio_mem_xlate_user *user, struct memory_map *map,
 	/* Only calls under @update change it. */
 	skipped = only && (user->layout != only || user->dying);
 	old = skipped ? layout : publish(layout);
-	if (IS_ERR(old))
+	if (IS_ERR(old)) {
 		err = PTR_ERR(old);
+	} else if (old && !skipped) {
+		if (!only)
+			refcount_inc(&old->memory);
+		/* Under @update, so that the last call of destroy() comes after it. */
+		virtio_mem_xlate_call(user->xlate, &old->callback, layout_end);
+	}
 	mutex_unlock(&user->update);
 	if (err || skipped) {
 		layout_drop(layout);
 		return err;
 	}
-	if (!old)
-		return 0;
-	if (!only)
-		refcount_inc(&old->memory);
-	virtio_mem_xlate_call(user->xlate, &old->callback, layout_end);
-	if (!only) {
+	if (old && !only) {
 		/* After a fatal signal it is detached behind our back. */
 		if (!wait_for_completion_killable(&old->detached))
 			flush_workqueue(xlate_workqueue);
@@ -506,12 +513,6 @@ static int relayout(struct virtio_mem_xlate_user *user, const struct layout *onl
 	return err;
 }
 
-/* Without memory, the bytes go on answering -EFAULT until the table is set again. */
-static void relayout_work(struct work_struct *work)
-{
-	relayout(container_of(work, struct virtio_mem_xlate_user, relayout), NULL);
-}
-
 /*
  * The current layout, or NULL.  xlate_layout_free() drops this reference, which nobody waits for,
  * so the caller may wait for page faults.  Meanwhile the layout may be detached.
@@ -527,6 +528,48 @@ static struct layout *layout_remember(struct virtio_mem_xlate_user *user)
 	return layout;
 }
 
+/* What a worker allocates until charge_to_end() is charged to the cgroup of the process of @map. */
+static struct mem_cgroup *charge_to(const struct memory_map *map)
+{
+	return set_active_memcg(get_mem_cgroup_from_mm(map->space->mm));
+}
+
+static void charge_to_end(struct mem_cgroup *old)
+{
+	mem_cgroup_put(set_active_memcg(old));
+}
+
+/* Without memory, the bytes go on answering -EFAULT until the table is set again. */
+static void relayout_work(struct work_struct *work)
+{
+	struct virtio_mem_xlate_user *user =
+		container_of(work, struct virtio_mem_xlate_user, relayout);
+	struct layout *layout = layout_remember(user);
+	struct mem_cgroup *old;
+
+	if (!layout)
+		return;
+	old = charge_to(layout->map);
+	relayout(user, NULL);
+	charge_to_end(old);
+	xlate_layout_free(layout);
+}
+
+/* relayout() for a worker: destroy() does not wait for that, but for relayout_work(). */
+static void relayout_for_worker(struct layout *layout)
+{
+	struct virtio_mem_xlate_user *user = layout->user;
+	bool is_current;
+
+	mutex_lock(&user->flip);
+	is_current = user->layout == layout;
+	if (is_current)
+		queue_work(xlate_relayout_workqueue, &user->relayout);
+	mutex_unlock(&user->flip);
+	if (is_current)
+		flush_work(&user->relayout);
+}
+
 /* Pins [@first, @first + @nr_pages) of block @key, and whatever else the block lacks. */
 static int fault_block(struct layout *layout, const struct block_key *key, unsigned long first,
 		       unsigned long nr_pages)
@@ -537,7 +580,7 @@ static int fault_block(struct layout *layout, const struct block_key *key, unsig
 
 	if (mutex_lock_killable(&user->update))
 		return -EINTR;
-	if (user->layout == layout)
+	if (user->layout == layout && !user->dying)
 		err = xlate_layout_attach_block(layout, key);
 	mutex_unlock(&user->update);
 	if (err)
@@ -556,6 +599,17 @@ static int fault_block(struct layout *layout, const struct block_key *key, unsig
 	return err;
 }
 
+/* Lets faults try the bad pages of block @key. */
+static void forgive_block(struct layout *layout, const struct block_key *key)
+{
+	struct block *block = xlate_block_find(layout->map->space, key);
+
+	if (block) {
+		xlate_block_forgive(block, 0, key->nr_pages);
+		xlate_block_put(block);
+	}
+}
+
 /* The table that is set is set again: tries what is absent or bad. */
 static int set_again(struct layout *layout)
 {
@@ -570,6 +624,10 @@ static int set_again(struct layout *layout)
 		cond_resched();
 		if (!block_lacks(layout, i, n))
 			continue;
+		if (user->flags & VIRTIO_MEM_XLATE_USER_ON_DEMAND) {
+			forgive_block(layout, &span->key);
+			continue;
+		}
 		err = fault_block(layout, &span->key, 0, span->key.nr_pages);
 		if (err == -ENOMEM || err == -EINTR)
 			return err;
@@ -628,6 +686,8 @@ int virtio_mem_xlate_user_set_kvm(struct virtio_mem_xlate_user *user,
 		return PTR_ERR(map);
 	layout = layout_remember(user);
 	again = layout && xlate_map_is_equal(map, layout->map);
+	if (again)
+		WRITE_ONCE(layout->map->account->limit, map->account->limit);
 	err = again ? set_again(layout) : set_map(user, map, NULL, true);
 	if (layout)
 		xlate_layout_free(layout);
@@ -709,7 +769,11 @@ static int fault_in_layout(struct layout *layout, struct virtio_driver_range ran
 	err = fault_in_space(layout, range, access);
 	xlate_space_leave(layout->map->space, entered);
 	/* Bad pages have no slot, and good ones have one. */
-	if (err != -EINTR && err != -ENOMEM)
+	if (err == -EINTR || err == -ENOMEM)
+		return err;
+	if (entered)
+		relayout_for_worker(layout);
+	else
 		relayout(layout->user, layout);
 	return err;
 }
@@ -723,16 +787,54 @@ static void fault_put(struct fault *fault)
 	kfree(fault);
 }
 
-static void fault_work(struct work_struct *work)
+static void fault_serve(struct fault *fault)
 {
-	struct fault *fault = container_of(work, struct fault, work);
 	struct virtio_mem_xlate_user *user = fault->layout->user;
+	struct mem_cgroup *old = charge_to(fault->layout->map);
 
 	fault->err = fault_in_layout(fault->layout, fault->range, fault->access);
+	charge_to_end(old);
 	/* Pairs with smp_load_acquire() in fault_by_worker(). */
 	smp_store_release(&fault->served, true);
 	wake_up_all(&user->faults);
 	fault_put(fault);
+}
+
+/*
+ * Faults in the workqueue.  It runs some 256 at a time, for all processes, and those of one may
+ * wait for ever, so beyond half of these each fault gets a thread.
+ */
+static atomic_t nr_in_queue;
+#define MAX_IN_QUEUE	128
+
+static void fault_work(struct work_struct *work)
+{
+	fault_serve(container_of(work, struct fault, work));
+	atomic_dec(&nr_in_queue);
+}
+
+static int fault_thread(void *fault)
+{
+	fault_serve(fault);
+	module_put_and_kthread_exit(0);
+}
+
+static int fault_start(struct fault *fault)
+{
+	struct task_struct *task;
+
+	if (atomic_inc_return(&nr_in_queue) <= MAX_IN_QUEUE) {
+		INIT_WORK(&fault->work, fault_work);
+		queue_work(fault_workqueue, &fault->work);
+		return 0;
+	}
+	atomic_dec(&nr_in_queue);
+	__module_get(THIS_MODULE);
+	task = kthread_run(fault_thread, fault, "xlate_fault");
+	if (!IS_ERR(task))
+		return 0;
+	module_put(THIS_MODULE);
+	return PTR_ERR(task);
 }
 
 static int fault_by_worker(struct layout *layout, struct virtio_driver_range range,
@@ -750,8 +852,11 @@ static int fault_by_worker(struct layout *layout, struct virtio_driver_range ran
 	fault->layout = layout;
 	fault->range = range;
 	fault->access = access;
-	INIT_WORK(&fault->work, fault_work);
-	queue_work(fault_workqueue, &fault->work);
+	err = fault_start(fault);
+	if (err) {
+		fault_put(fault);
+		goto out_put;
+	}
 	err = wait_event_killable(user->faults, READ_ONCE(fault->served) ||
 				  READ_ONCE(user->cancelled));
 	/* Pairs with smp_store_release() in fault_work(). */
@@ -759,6 +864,7 @@ static int fault_by_worker(struct layout *layout, struct virtio_driver_range ran
 		err = fault->err;
 	else
 		err = -EINTR;
+out_put:
 	fault_put(fault);
 	return err;
 }
@@ -978,6 +1084,8 @@ void virtio_mem_xlate_user_destroy(struct virtio_mem_xlate_user *user)
 	mutex_lock(&user->update);
 	user->dying = true;
 	mutex_unlock(&user->update);
+	/* After the layouts that it has replaced are on their way, it replaces none. */
+	cancel_work_sync(&user->relayout);
 	virtio_mem_xlate_unregister(user->xlate);
 	if (user->log)
 		virtio_mem_xlate_user_unpin(user->log);
@@ -1023,7 +1131,12 @@ static int __init virtio_mem_xlate_user_init(void)
 	if (!xlate_workqueue)
 		return -ENOMEM;
 	fault_workqueue = alloc_workqueue("virtio_mem_xlate_fault", WQ_UNBOUND, 0);
-	if (!fault_workqueue) {
+	xlate_relayout_workqueue = alloc_workqueue("virtio_mem_xlate_relayout", WQ_UNBOUND, 0);
+	if (!fault_workqueue || !xlate_relayout_workqueue) {
+		if (fault_workqueue)
+			destroy_workqueue(fault_workqueue);
+		if (xlate_relayout_workqueue)
+			destroy_workqueue(xlate_relayout_workqueue);
 		destroy_workqueue(xlate_workqueue);
 		return -ENOMEM;
 	}
@@ -1036,6 +1149,7 @@ static void __exit virtio_mem_xlate_user_exit(void)
 {
 	xlate_report_exit();
 	destroy_workqueue(fault_workqueue);
+	destroy_workqueue(xlate_relayout_workqueue);
 	destroy_workqueue(xlate_workqueue);
 }
 module_exit(virtio_mem_xlate_user_exit);

@@ -50,13 +50,13 @@ struct account {
 	refcount_t refs;
 	struct mm_struct *mm;		/* of the process: its VmPin shows the pages */
 	const struct cred *cred;	/* of its user; NULL with CAP_IPC_LOCK */
-	unsigned long limit;		/* in pages */
+	unsigned long limit;		/* in pages; of when the table was last set */
 };
 
 struct account *xlate_account_new(void);
 struct account *xlate_account_get(struct account *account);
 void xlate_account_put(struct account *account);
-int xlate_charge(struct account *account, unsigned long nr_pages);
+int xlate_charge(struct account *account, unsigned long nr_pages, unsigned long limit);
 void xlate_uncharge(struct account *account, unsigned long nr_pages);
 
 /*
@@ -191,7 +191,7 @@ struct span {
 	bool leaving;			/* needs its pages no more; under the block's lock */
 };
 
-extern struct workqueue_struct *xlate_workqueue;
+extern struct workqueue_struct *xlate_workqueue, *xlate_relayout_workqueue;
 
 struct space *xlate_space_get(struct mm_struct *mm);
 void xlate_space_hold(struct space *space);
@@ -212,7 +212,7 @@ bool xlate_block_forgive(struct block *block, unsigned long first, unsigned long
 int xlate_block_update(struct block *block, const struct layout *layout);
 bool xlate_block_serves(struct block *block, const struct layout *layout, bool is_current);
 void xlate_block_trim(struct block *block);
-void xlate_block_leave(struct block *block, struct span *span, bool leaving);
+void xlate_block_leave(struct block *block, struct span *span, const struct layout *next);
 void xlate_block_lose_all(struct block *block);
 bool xlate_span_slot(struct span *span, struct lease **lease, void **kva);
 void xlate_lease_drop(struct lease *lease);
@@ -248,6 +248,7 @@ struct layout {
 	struct virtio_mem_xlate_user *user;
 	struct memory_map *map;
 	unsigned int nr;
+	bool has_bad;			/* one of its spans is bad */
 	struct span spans[];		/* sorted by their blocks */
 };
 

@@ -109,7 +109,7 @@ static bool run_tests(char *const *names)
 {
 	static const struct test *const suites[] = {
 		contents_tests, refuse_tests, life_tests, limit_tests, stall_tests,
-		table_tests, follow_tests, fault_tests, bench_tests,
+		table_tests, follow_tests, hostile_tests, fault_tests, bench_tests,
 	};
 	unsigned int i, nr = 0, number = 0;
 	const struct test *test;

@@ -52,7 +52,7 @@ struct test {
 };
 
 extern const struct test contents_tests[], refuse_tests[], life_tests[], limit_tests[],
-	stall_tests[], table_tests[], follow_tests[], fault_tests[], bench_tests[];
+	stall_tests[], hostile_tests[], table_tests[], follow_tests[], fault_tests[], bench_tests[];
 
 /* Options of the program. */
 extern bool quick;	/* fewer rounds */

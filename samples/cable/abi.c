@@ -42,6 +42,7 @@ struct end {
 struct cable {
 	struct list_head list;
 	struct kthread_worker *worker;	/* of both lanes: most traffic has answers */
+	struct workqueue_struct *faults;	/* of all queues: a fault may wait for ever */
 	bool owned;			/* the worker is in the cgroups of a VMM */
 	struct end ends[2];
 	struct lane lanes[2];
@@ -336,9 +337,15 @@ static struct end *end_find(void)
 		kvfree(cable);
 		return NULL;
 	}
+	cable->faults = alloc_workqueue("cable_fault", WQ_UNBOUND, 2 * NR_QUEUES);
+	if (!cable->faults) {
+		kthread_destroy_worker(cable->worker);
+		kvfree(cable);
+		return NULL;
+	}
 	wake_up_process(cable->worker->task);	/* needed since 6.14, no effect before */
 	for (i = 0; i < 2; i++) {
-		lane_init(&cable->lanes[i], cable->worker);
+		lane_init(&cable->lanes[i], cable->worker, cable->faults);
 		mutex_init(&cable->ends[i].lock);
 		cable->ends[i].cable = cable;
 	}
@@ -403,6 +410,7 @@ static int end_release(struct inode *inode, struct file *file)
 	list_del(&cable->list);
 	lane_destroy(&cable->lanes[0]);
 	lane_destroy(&cable->lanes[1]);
+	destroy_workqueue(cable->faults);
 	kthread_destroy_worker(cable->worker);
 	kvfree(cable);
 	return 0;

@@ -54,6 +54,7 @@ struct queue {
 
 	/* The ring's @fault is being served, and the lane waits for it. */
 	bool absent;
+	unsigned int nr_starts;		/* a fault of before the last start says nothing */
 	unsigned int nr_tries;		/* faults since the last chain was returned */
 	struct work_struct fault_work;
 	struct lane *lane;
@@ -77,6 +78,7 @@ struct lane {
 	struct mutex lock;	/* guards both queues and the rest */
 	struct queue tx, rx;
 	struct kthread_worker *worker;
+	struct workqueue_struct *faults;
 	struct kthread_delayed_work work;
 	unsigned long starved_since;	/* in jiffies; 0: the receiver had room */
 	bool was_empty;			/* the transmit queue, in the last batch */
@@ -84,7 +86,7 @@ struct lane {
 	u64 nr_frames, nr_bytes, nr_dropped, nr_late;
 };
 
-void lane_init(struct lane *lane, struct kthread_worker *worker);
+void lane_init(struct lane *lane, struct kthread_worker *worker, struct workqueue_struct *faults);
 void lane_destroy(struct lane *lane);
 void lane_kick(struct lane *lane);
 

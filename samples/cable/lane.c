@@ -177,13 +177,14 @@ void lane_kick(struct lane *lane)
 	kthread_mod_delayed_work(lane->worker, &lane->work, 0);
 }
 
-void lane_init(struct lane *lane, struct kthread_worker *worker)
+void lane_init(struct lane *lane, struct kthread_worker *worker, struct workqueue_struct *faults)
 {
 	mutex_init(&lane->lock);
 	queue_init(&lane->tx, lane);
 	queue_init(&lane->rx, lane);
 	kthread_init_delayed_work(&lane->work, lane_work);
 	lane->worker = worker;
+	lane->faults = faults;
 }
 
 /* The caller has removed all kicks. */

@@ -34,24 +34,26 @@ void queue_fail(struct queue *q, int err)
 		return;
 	}
 	q->absent = true;
-	queue_work(system_unbound_wq, &q->fault_work);
+	queue_work(q->lane->faults, &q->fault_work);
 }
 
 static void queue_fault_work(struct work_struct *work)
 {
 	struct queue *q = container_of(work, struct queue, fault_work);
 	struct virtio_mem_xlate_user *memory;
+	unsigned int nr_starts;
 	struct fault fault;
 	int err;
 
 	scoped_guard(mutex, &q->lane->lock) {
 		memory = q->memory;
 		fault = q->ring.fault;
+		nr_starts = q->nr_starts;
 	}
 	err = virtio_mem_xlate_user_fault(memory, fault.range, fault.access);
 	scoped_guard(mutex, &q->lane->lock) {
 		q->absent = false;
-		if (err && q->running)
+		if (err && q->running && q->nr_starts == nr_starts)
 			queue_break(q, err);
 	}
 	lane_kick(q->lane);
@@ -82,6 +84,8 @@ int queue_start(struct queue *q)
 	if (err)
 		return err;
 	ring_start(&q->ring);
+	q->nr_starts++;
+	q->nr_tries = 0;
 	q->running = true;
 	if (q->call)
 		eventfd_signal(q->call);
