@@ -123,7 +123,7 @@ lacks() {
 	# Stock kernels do not inject faults, and guest_memfd can be mapped from 6.18 on.
 	qemu) echo "faults: $([[ $version != 6.* ]] || echo '|guest_memfd')" ;;
 	# Its /proc/kpageflags, with the dirty flag, may end before its memory does.
-	uml) echo 'under the largest|a memory error|guest_memfd|transparent huge|hugetlb|pieces, huge|movable|dirty|2.44 bytes|secretmem|THP' ;;
+	uml) echo 'under the largest|a memory error|hostile|guest_memfd|transparent huge|hugetlb|pieces, huge|movable|dirty|2.44 bytes|secretmem|THP' ;;
 	esac
 }
 

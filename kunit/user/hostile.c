@@ -274,6 +274,8 @@ static void hostile_large_table(void)
 	__u64 start_ns;
 	int id;
 
+	if (uml)
+		skip("too little address space");
 	for (i = 0; i < 2; i++) {
 		id = table_of(ON_DEMAND, mem, i ? VAST : GIB);
 		us[i] = 1000000;
@@ -439,6 +441,8 @@ static void hostile_bad(void)
 	long ms[2];
 	int id = 0;
 
+	if (uml)
+		skip("too little memory");
 	for (flags = 0; flags <= CONTIGUOUS; flags++) {
 		mem = reserve(size);
 		munmap(mem, size);
@@ -514,6 +518,8 @@ static void hostile_poison_small(void)
 {
 	char *mem = map_huge_anon(HUGE);
 
+	if (uml)
+		skip("no memory errors");
 	madvise(mem, HUGE, MADV_NOHUGEPAGE);
 	memset(mem, 1, HUGE);
 	CHECK(poison_under_view(mem, HUGE, map_anon(PAGE)) > 1000);
@@ -558,6 +564,8 @@ static void hostile_poison_reclaim(void)
 	char *mem = map_huge_anon(HUGE);
 	pthread_t thread;
 
+	if (uml)
+		skip("no memory errors");
 	madvise(mem, HUGE, MADV_NOHUGEPAGE);
 	memset(mem, 1, HUGE);
 	holders_page = mem + 100 * PAGE;
