@@ -311,7 +311,7 @@ static void hostile_charge(void)
 	CHECK_EQ(undo(id), 0);
 }
 
-#define NR_STALLED	280
+#define NR_STALLED	180
 
 static void *fault_in_thread(void *arg)
 {
