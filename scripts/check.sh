@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # check.sh [--all]: every check that belongs to `make check`, or to `make check-all`.
 # A step prints its results in KTAP; one that dies is a failure.  The last line is the total
-# of all results.  STEP='kunit.sh 6.12' runs one step alone.  The slow steps of check-all keep one processor busy each; as many run at a
-# time as there are processors.  check-all has a part for this machine, and one for a clean
-# root of each release; PART=here|RELEASE chooses one.
+# of all results.  STEP='kunit.sh 6.12' runs one step alone.  The slow steps of check-all keep
+# one processor busy each; as many run at a time as there are processors.  check-all has a part
+# for this machine, and one for a clean root of each release; PART=here|RELEASE chooses one.
 . "$(dirname "$0")/common.sh"
 
 case ${1:-}:${PART:-} in
@@ -16,11 +16,14 @@ esac
 	die "only root can make clean roots; PART=here runs the rest of check-all"
 
 # The packages of all steps, so that a user other than root is told them once.
-frama_c=$(row frama-c || :)
+frama_c=$(row frama-c || :) packages=()
+[ "${1:-}" != --all ] ||
+	packages=(dkms python3-sphinx qemu-system-arm "$(row s390x)" gcc-s390x-linux-gnu debootstrap)
 # shellcheck disable=SC2046 # lists
-need gcc make perl python3 git kmod cpio xz-utils bc bison flex libelf-dev libssl-dev pahole binutils \
-	ccache sparse qemu-system-x86 busybox-static gcc-aarch64-linux-gnu gnuplot-nox libc6-dev \
-	e2fsprogs "lib32gcc-$(row gcc)-dev" libc6-dev-i386 qemu-user \
+need "${packages[@]}" gcc make perl python3 git kmod cpio xz-utils bc bison flex libelf-dev \
+	libssl-dev pahole binutils ccache sparse qemu-system-x86 busybox-static \
+	gcc-aarch64-linux-gnu gnuplot-nox libc6-dev e2fsprogs "lib32gcc-$(row gcc)-dev" \
+	libc6-dev-i386 qemu-user \
 	$(row clang | sed 's/.*/clang-& lld-& llvm-& libclang-rt-&-dev/') \
 	$([ "$frama_c" = - ] || echo "$frama_c" why3 cvc4 z3) spin
 
@@ -38,7 +41,6 @@ steps=(
 )
 minutes=40 slow=()
 if [ "${1:-}" = --all ]; then
-	need dkms python3-sphinx qemu-system-arm "$(row s390x)" gcc-s390x-linux-gnu debootstrap
 	minutes=80
 	slow=(
 		"debug-kernels.sh --updates=30000 A B user"

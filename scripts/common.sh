@@ -7,7 +7,7 @@ set -euo pipefail
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${CACHE:-$HOME/.cache/virtio_mem_xlate}
 JOBS=${JOBS:-$(nproc)}
-mkdir -p "$CACHE"
+mkdir -p "$CACHE" 2>/dev/null || :	# need() tells a user who has no home
 # shellcheck source=scripts/releases.sh
 . "$TOP/scripts/releases.sh"
 
@@ -131,9 +131,10 @@ need() {
 	local missing=() p log=$CACHE/apt.log
 
 	for p; do installed "$p" || missing+=("$p"); done
-	[ ${#missing[@]} -eq 0 ] && return
-	[ "$(id -u)" = 0 ] ||
+	[ ${#missing[@]} -eq 0 ] || [ "$(id -u)" = 0 ] ||
 		die "missing packages; as root, run: apt-get install --no-install-recommends ${missing[*]}"
+	[ -w "$CACHE" ] || die "$CACHE cannot be written: name another folder by CACHE="
+	[ ${#missing[@]} -ne 0 ] || return 0
 	echo "installing ${missing[*]} (log: $log)" >&2
 	{ apt_get update && apt_get install -y --no-install-recommends "${missing[@]}"; } \
 		>"$log" 2>&1 </dev/null || die "apt-get could not install ${missing[*]}; see $log"

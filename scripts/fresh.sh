@@ -72,7 +72,7 @@ new_root() {
 	local proxy
 
 	proxy=$(proxies | sed -nE 's/^Acquire::http::Proxy "(.*)";$/\1/Ip')
-	rm -rf "$root"
+	rm -rf "$root" "$root".[0-9]*.log
 	http_proxy=${http_proxy:-$proxy} debootstrap --variant=minbase "$release" "$root" "$(mirror "${suite%/*}")" &&
 		cp /etc/resolv.conf "$root/etc/" &&
 		proxies >"$root/etc/apt/apt.conf.d/00proxy" && inside apt-get update &&
