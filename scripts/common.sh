@@ -311,7 +311,10 @@ kernel_headers() {
 	echo "$dir/usr/src/linux-headers-$kernel"
 }
 
+# clang_config VERSION
 clang_config() {
+	# Debian's 6.1 has no vDPA.
+	[ "$1" = 6.1 ] || echo CONFIG_VDPA=y
 	cat <<'END'
 CONFIG_64BIT=y
 CONFIG_UNWINDER_FRAME_POINTER=y
@@ -336,13 +339,13 @@ CONFIG_VHOST_NET=y
 END
 }
 
-# prepare_clang CLANG SOURCE DIR: a tree to build modules in by clang, which does not take the
+# prepare_clang CLANG SOURCE VERSION DIR: a tree to build modules in by clang, which does not take the
 # options of a kernel that gcc has built; and for sparse, as the packages of headers lack
 # scripts/checker-valid.sh.
 prepare_clang() {
 	echo "configuring ${2##*/} for clang-$1" >&2
-	clang_config >"$3.config"
-	set -- "$3" make -s -C "$2" O="$3" ARCH=x86_64 LLVM="-$1" KCONFIG_ALLCONFIG="$3.config" -j"$JOBS"
+	clang_config "$3" >"$4.config"
+	set -- "$4" make -s -C "$2" O="$4" ARCH=x86_64 LLVM="-$1" KCONFIG_ALLCONFIG="$4.config" -j"$JOBS"
 	{ "${@:2}" allnoconfig && "${@:2}" modules_prepare; } >"$CACHE/clang.log" 2>&1 || {
 		rm "$1.config"
 		return 1
@@ -359,8 +362,8 @@ clang_tree() {
 
 	clang=$(row clang)
 	tree=$(KSRC='' kernel_source "$1") || exit
-	dir=$CACHE/clang-$clang-$(clang_config | cksum | cut -d' ' -f1)-${tree##*/}
-	once "$dir" prepare_clang "$clang" "$tree"
+	dir=$CACHE/clang-$clang-$(clang_config "$1" | cksum | cut -d' ' -f1)-${tree##*/}
+	once "$dir" prepare_clang "$clang" "$tree" "$1"
 	echo "$dir"
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # demo-disk.sh: boots a stock kernel in QEMU, under emulation, and in there samples/blk: as a
 # disk of that kernel itself, and of a stock guest in QEMU under KVM.  STAGES="host faults
-# guest beside" chooses; REQUESTS=, RUNTIME=, DEPTHS= are amounts.
+# guest beside" chooses; REQUESTS=, MIB=, RUNTIME=, DEPTHS=, DISKS= are amounts.
 . "$(dirname "$0")/boot.sh"
 
 version=$(row stock | head -n 1)
@@ -55,7 +55,7 @@ echo /lib/virtio_blk.ko >"$tmp/vm/modules"
 cp /bin/busybox "$tmp/disk/bin"
 /sbin/mkfs.ext4 -q -d "$tmp/disk" "$tmp/disk.img" 160M
 
-for knob in REQUESTS RUNTIME DEPTHS; do
+for knob in REQUESTS MIB RUNTIME DEPTHS DISKS; do
 	[ -z "${!knob:-}" ] || echo "$knob='${!knob}'"
 done >"$tmp/root/knobs"
 # Loaded by /run, with parameters.

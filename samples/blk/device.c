@@ -62,12 +62,13 @@ static int blk_set_vq_address(struct vdpa_device *vdpa, u16 idx, u64 desc, u64 a
 {
 	struct queue *q = to_queue(vdpa, idx);
 
-	guard(spinlock_irq)(&q->lock);
-	if (q->running)
-		return -EBUSY;
-	q->ring.desc_gpa = desc;
-	q->ring.avail_gpa = avail;
-	q->ring.used_gpa = used;
+	scoped_guard(spinlock_irq, &q->lock) {
+		if (q->running)
+			return -EBUSY;
+		q->ring.desc_gpa = desc;
+		q->ring.avail_gpa = avail;
+		q->ring.used_gpa = used;
+	}
 	return 0;
 }
 
@@ -75,9 +76,9 @@ static void blk_set_vq_num(struct vdpa_device *vdpa, u16 idx, u32 num)
 {
 	struct queue *q = to_queue(vdpa, idx);
 
-	guard(spinlock_irq)(&q->lock);
-	if (!q->memory && num <= QUEUE_SIZE && is_power_of_2(num))
-		q->ring.num = num;
+	scoped_guard(spinlock_irq, &q->lock)
+		if (!q->memory && num <= QUEUE_SIZE && is_power_of_2(num))
+			q->ring.num = num;
 }
 
 static void blk_kick_vq(struct vdpa_device *vdpa, u16 idx)
@@ -89,8 +90,8 @@ static void blk_set_vq_cb(struct vdpa_device *vdpa, u16 idx, struct vdpa_callbac
 {
 	struct queue *q = to_queue(vdpa, idx);
 
-	guard(spinlock_irq)(&q->lock);
-	q->call = *call;
+	scoped_guard(spinlock_irq, &q->lock)
+		q->call = *call;
 }
 
 static bool may_run(const struct disk *disk)
@@ -118,11 +119,12 @@ static int blk_set_vq_state(struct vdpa_device *vdpa, u16 idx, const struct vdpa
 {
 	struct queue *q = to_queue(vdpa, idx);
 
-	guard(spinlock_irq)(&q->lock);
-	if (q->running)
-		return -EBUSY;
-	q->ring.last_avail = state->split.avail_index;
-	q->ring.avail_idx = state->split.avail_index;
+	scoped_guard(spinlock_irq, &q->lock) {
+		if (q->running)
+			return -EBUSY;
+		q->ring.last_avail = state->split.avail_index;
+		q->ring.avail_idx = state->split.avail_index;
+	}
 	return 0;
 }
 
@@ -169,8 +171,8 @@ static void blk_set_config_cb(struct vdpa_device *vdpa, struct vdpa_callback *ca
 {
 	struct disk *disk = to_disk(vdpa);
 
-	guard(spinlock_irq)(&disk->config_lock);
-	disk->config_call = *call;
+	scoped_guard(spinlock_irq, &disk->config_lock)
+		disk->config_call = *call;
 }
 
 static u16 blk_get_vq_num_max(struct vdpa_device *vdpa)

@@ -56,7 +56,7 @@ static void queue_signal(struct queue *q)
 		call.callback(call.private);
 }
 
-/* Takes a chain, the buffers of which are copied.  Returns 1, 0 if there is none, or an error. */
+/* Under the lock: takes a chain, with copies of its buffers.  Returns 1, 0 or an error. */
 static int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view,
 		      struct disk_request **req, struct buffers *out, struct buffers *in)
 {
@@ -65,7 +65,6 @@ static int queue_take(struct queue *q, const struct virtio_mem_xlate_view *view,
 	u16 head;
 	int ret;
 
-	guard(spinlock_irq)(&q->lock);
 	if (!q->running)
 		return 0;
 	q->full = q->in_flight == q->ring.num;
@@ -105,9 +104,10 @@ static int queue_serve(struct queue *q)
 	CLASS(virtio_mem_xlate_view, view)(q->disk->xlate);
 	struct buffers out = {}, in = {};
 	struct disk_request *req;
-	int ret;
+	int ret = 0;
 
-	ret = queue_take(q, &view, &req, &out, &in);
+	scoped_guard(spinlock_irq, &q->lock)
+		ret = queue_take(q, &view, &req, &out, &in);
 	/* The next call has a view that is as new as the chain. */
 	if (ret == -ESTALE)
 		return 1;
@@ -115,12 +115,11 @@ static int queue_serve(struct queue *q)
 		return ret;
 	virtio_mem_xlate_hold(&view, &req->hold);
 	ret = request_serve(req, &view, &out, &in);
-	if (ret < 0) {
-		guard(spinlock_irq)(&q->lock);
+	if (!ret)
+		return 1;
+	scoped_guard(spinlock_irq, &q->lock)
 		queue_break(q, ret);
-		return ret;
-	}
-	return 1;
+	return ret;
 }
 
 static void queue_run(struct kthread_work *work)
@@ -188,8 +187,8 @@ void queue_return(struct disk_request *req)
 	if (!call.callback)
 		return;
 	call.callback(call.private);
-	guard(spinlock_irqsave)(&q->lock);
-	queue_retire(q, req);
+	scoped_guard(spinlock_irqsave, &q->lock)
+		queue_retire(q, req);
 }
 
 /* Starts, or goes on after queue_stop(). */
@@ -219,8 +218,11 @@ void queue_start(struct queue *q)
 
 static bool queue_is_idle(struct queue *q)
 {
-	guard(spinlock_irq)(&q->lock);
-	return !q->in_flight;
+	bool idle = false;
+
+	scoped_guard(spinlock_irq, &q->lock)
+		idle = !q->in_flight;
+	return idle;
 }
 
 /* Returns when all requests have ended. */
