@@ -166,7 +166,7 @@ static long charged_to(const char *file)
 }
 
 #define NR_SETTERS	60
-#define NR_REGIONS	(1U << 16)
+#define NR_REGIONS	65536U
 #define NR_BLOCKS	(NR_REGIONS / 1024)
 
 struct stalled_sets {
@@ -239,8 +239,10 @@ static void hostile_stalled_sets(void)
 	}
 	before = read_number("/proc/meminfo", "MemFree");
 	least = before;
-	for (k = 0; k < ARRAY_SIZE(of_what); k++)
-		is[k] = was[k] = read_number("/proc/meminfo", of_what[k]);
+	for (k = 0; k < ARRAY_SIZE(of_what); k++) {
+		was[k] = read_number("/proc/meminfo", of_what[k]);
+		is[k] = was[k];
+	}
 	for (i = 0; i < 1500; i++) {
 		usleep(10000);
 		now = read_number("/proc/meminfo", "MemFree");
@@ -552,7 +554,7 @@ static void *discard_later(void *arg)
 	usleep(250000);
 	madvise(holders_page, PAGE, MADV_DONTNEED);
 	/* Now the zero page. */
-	return arg + *(volatile char *)holders_page;
+	return arg + READ_ONCE(*(char *)holders_page);
 }
 
 /*
