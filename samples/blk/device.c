@@ -339,11 +339,12 @@ static ssize_t queues_show(struct device *dev, struct device_attribute *attr, ch
 	const struct queue *q;
 	ssize_t n = 0;
 
-	for (q = disk->queues; q < disk->queues + disk->nr_queues; q++)
-		n += sysfs_emit_at(buf, n,
-			"requests %llu errors %llu bounced %llu stopped %llu in_flight %u max_in_flight %u\n",
-				   q->nr_requests, q->nr_errors, q->nr_bounced, q->nr_stopped,
-				   q->in_flight, q->max_in_flight);
+	for (q = disk->queues; q < disk->queues + disk->nr_queues; q++) {
+		n += sysfs_emit_at(buf, n, "requests %llu errors %llu bounced %llu stopped %llu ",
+				   q->nr_requests, q->nr_errors, q->nr_bounced, q->nr_stopped);
+		n += sysfs_emit_at(buf, n, "in_flight %u max_in_flight %u\n", q->in_flight,
+				   q->max_in_flight);
+	}
 	return n;
 }
 static DEVICE_ATTR_RO(queues);
