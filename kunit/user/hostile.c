@@ -270,14 +270,14 @@ static void hostile_stalled_sets(void)
 /* A fault costs the same in a table of 1 TiB. */
 static void hostile_large_table(void)
 {
-	char *mem = map(VAST, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 	long us[2], i, k;
 	__u64 start_ns;
+	char *mem;
 	int id;
 
 	if (uml)
 		skip("too little address space");
+	mem = map(VAST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 	for (i = 0; i < 2; i++) {
 		id = table_of(ON_DEMAND, mem, i ? VAST : GIB);
 		us[i] = 1000000;
