@@ -212,7 +212,7 @@ verdict() {
 		"$TOP/scripts/splat.sh" "$log"; then
 		return
 	fi
-	tail -n 15 "$log"
+	tail -n 15 "$log" | sed "s,^,#\t,"	# no results of the script's own
 	case $(grep '^RESULT' "$log" | tail -n 1) in
 	RESULT\ qemu=124) echo "boot: silent for too long; see $log" ;;
 	RESULT\ qemu=*) echo "boot: QEMU failed; see $log" ;;

@@ -83,7 +83,7 @@ canaries() {
 	shift 3
 
 	# KCSAN looks at one access in 4000; two that must fall together need more than that.
-	leaks <<END | boot_debug "$build" "$log" 2 kunit.filter_glob=none || { tail -n 15 "$log"; return 1; }
+	leaks <<END | boot_debug "$build" "$log" 2 kunit.filter_glob=none || { tail -n 15 "$log" | sed "s,^,#\t,"; return 1; }
 [ ! -e /sys/module/kcsan ] || echo 10 >/sys/module/kcsan/parameters/skip_watch
 cd /sys/module/virtio_mem_xlate_kunit/parameters
 for name in $*; do
@@ -111,7 +111,7 @@ suites() {
 	local build=$1 log=$2 cpus=$3 updates=$4 done
 
 	leaks <<'END' | boot_debug "$build" "$log" "$cpus" 'kunit.filter_glob=virtio_mem_xlate*' \
-		"virtio_mem_xlate_kunit.race_updates=$updates" || { tail -n 15 "$log"; return 1; }
+		"virtio_mem_xlate_kunit.race_updates=$updates" || { tail -n 15 "$log" | sed "s,^,#\t,"; return 1; }
 [ ! -e /sys/kernel/debug/kmemleak ] || leaks
 END
 	ours "$build" "$log" >"$log.ours"
