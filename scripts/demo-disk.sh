@@ -14,15 +14,17 @@ kernel_headers "$version" >/dev/null || exit
 grep -q '^CONFIG_VDPA=' "$(kernel_headers "$version")/.config" ||
 	skip "the kernel $version has no vDPA: samples/blk is not built"
 
-# The host's root: a release with QEMU 8 or later, in which vhost-vdpa is a device.
+# The host's root: the last release of the table, for QEMU 8 or later, in which vhost-vdpa is a
+# device.
+newest=$(releases | tail -n 1)
 disk_root() {
 	local packages=qemu-system-x86,qemu-utils,fio,iproute2,dmsetup,e2fsprogs,util-linux,kmod,procps
 	local proxy
 
-	echo "making a root of trixie" >&2
+	echo "making a root of $newest" >&2
 	proxy=$(apt-config dump | sed -nE 's/^Acquire::http::Proxy "(.*)";$/\1/Ip')
 	http_proxy=${http_proxy:-$proxy} debootstrap --variant=minbase --include="$packages" \
-		trixie "$1" "$(mirror debian)" >"$CACHE/disk-root.log" 2>&1 </dev/null &&
+		"$newest" "$1" "$(mirror debian)" >"$CACHE/disk-root.log" 2>&1 </dev/null &&
 		rm -f "$1"/var/cache/apt/archives/*.deb
 }
 [ "$(id -u)" = 0 ] || die "only root can make a root to change into"

@@ -313,7 +313,7 @@ static void hostile_charge(void)
 	CHECK_EQ(undo(id), 0);
 }
 
-#define NR_STALLED	180
+#define NR_STALLED	136
 
 static void *fault_in_thread(void *arg)
 {

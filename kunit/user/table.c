@@ -364,7 +364,7 @@ static void table_views(void)
 		mem = filled_memory(1);
 		regions[0] = region(0, mem, SIZE);
 		CHECK_EQ(set_kvm(id, regions, 1), 0);
-		held_ns = hold_view(&holder, id, buf, 1000);
+		held_ns = hold_view(&holder, id, buf, 3000);
 		munmap(mem, SIZE);
 		CHECK_EQ(counters().pinned - before.pinned, PAGES);
 		pthread_create(&counter, NULL, pinned_in_a_while, &pinned);
