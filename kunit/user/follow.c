@@ -329,6 +329,42 @@ static void survive(int sig)
 	(void)sig;
 }
 
+struct faulter {
+	int id, err;
+};
+
+static void *fault_in_thread(void *arg)
+{
+	struct faulter *faulter = arg;
+
+	faulter->err = fault(faulter->id, 0, 1, READ, 0);
+	return NULL;
+}
+
+/* A page is lost after a fault has pinned it, while the fault waits for another page. */
+static void follow_lost_in_a_fault(void)
+{
+	char *mem = map_anon(4 * PAGE), *contents = map_anon(PAGE), byte;
+	struct faulter faulter;
+	pthread_t thread;
+	void *addr;
+	int uffd;
+
+	mem[0] = 'o';
+	faulter.id = table_of(ON_DEMAND, mem, 4 * PAGE);
+	uffd = userfaultfd_for(mem + 3 * PAGE, PAGE);
+	pthread_create(&thread, NULL, fault_in_thread, &faulter);
+	CHECK(userfault_wait(uffd, 10000, &addr));
+	CHECK_EQ(madvise(mem, PAGE, MADV_DONTNEED), 0);
+	mem[0] = 'n';
+	userfault_resolve(uffd, mem + 3 * PAGE, contents);
+	pthread_join(thread, NULL);
+	CHECK_EQ(faulter.err, 0);
+	CHECK_EQ(device_copy(faulter.id, false, 0, &byte, 1), 0);
+	CHECK_EQ(byte, 'n');
+	CHECK_EQ(undo(faulter.id), 0);
+}
+
 /* A memory error: the page is not read any more, and the rest is. */
 static void follow_poison(void)
 {
@@ -704,6 +740,7 @@ const struct test follow_tests[] = {
 	{ "follow: absent, refused, healed", follow_errors },
 	{ "follow: device memory and a hole", follow_refused },
 	{ "follow: on demand", follow_on_demand },
+	{ "follow: lost in a fault", follow_lost_in_a_fault },
 	{ "follow: a memory error", follow_poison },
 	{ "follow: eight devices", follow_eight },
 	{ "follow: the dirty log", follow_log },
