@@ -67,7 +67,7 @@ static bool run_test(const struct test *test, unsigned int number)
 	check_counters(before, test->name, 0);
 	after = counters();
 	/* KASAN keeps freed memory for a while. */
-	if (!uml && !kasan && after.slab - before.slab > SLAB_LIMIT)
+	if (!uml && !kasan && after.slab - before.slab > (test->slab ?: SLAB_LIMIT))
 		FAIL("left: %ld KiB of slab", after.slab - before.slab);
 	if (WIFSIGNALED(status))
 		tell("killed by signal %d", WTERMSIG(status));

@@ -49,6 +49,7 @@
 struct test {
 	const char *name;
 	void (*run)(void);
+	long slab;	/* KiB that it may leave in the slab's caches; 0: SLAB_LIMIT */
 };
 
 extern const struct test contents_tests[], refuse_tests[], life_tests[], limit_tests[],
