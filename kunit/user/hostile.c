@@ -219,7 +219,7 @@ static void child_sets_tables(void *arg)
  * A process with many calls that wait for ever takes no more memory than its cgroup has.  It may
  * be killed for it.
  */
-static void hostile_stalled_sets(void)
+static void stalled_sets(void)
 {
 	struct stalled_sets *shared = map(PAGE, PROT_READ | PROT_WRITE,
 					  MAP_SHARED | MAP_ANONYMOUS, -1);
@@ -266,6 +266,25 @@ static void hostile_stalled_sets(void)
 }
 
 #define VAST	(1024 * GIB)
+
+/* The OOM killer prints a stack trace, which scripts/splat.sh would take for that of a bug. */
+static void hostile_stalled_sets(void)
+{
+	pid_t pid;
+
+	write_file("/proc/sys/kernel/printk", "1");
+	pid = fork();
+	if (!pid) {
+		stalled_sets();
+		fflush(stdout);
+		_exit(failed);
+	}
+	pid = finish(pid);
+	write_file("/proc/sys/kernel/printk", "7");
+	if (WIFEXITED(pid) && WEXITSTATUS(pid) == 77)
+		_exit(77);
+	CHECK_EQ(pid, 0);
+}
 
 /* A fault costs the same in a table of 1 TiB. */
 static void hostile_large_table(void)

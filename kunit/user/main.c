@@ -165,6 +165,7 @@ int main(int argc, char **argv)
 	if (canary)
 		return ioctl(dev, TEST_UNPIN_ATOMIC, pin(map_anon(PAGE), PAGE, RW, 0)) != 0;
 	skip_reason = map(MAX_REASON, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
-	slab_limit = map(sizeof(*slab_limit), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	slab_limit = map(sizeof(*slab_limit), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1);
 	return run_tests(argv);
 }
