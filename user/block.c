@@ -355,46 +355,39 @@ void xlate_block_detach(struct block *block, struct span *span)
 		xlate_lease_drop(lease);
 }
 
-static void block_clear_bad(struct block *block, unsigned long i)
+/* Pages @first to @last are not bad any more; were there bad ones? */
+static bool block_clear_bad(struct block *block, unsigned long first, unsigned long last)
 {
-	__clear_bit(i, block->bad);
-	block->nr_bad--;
-	block->version++;
-	atomic_long_dec(&block->space->nr_bad);
-}
-
-/* Lets the next update try the bad pages of [@first, @first + @nr_pages); were there any? */
-bool xlate_block_forgive(struct block *block, unsigned long first, unsigned long nr_pages)
-{
-	bool found = false;
-	unsigned long i;
-
-	guard(mutex)(&block->lock);
-	for (i = first; block->nr_bad && i < first + nr_pages; i++) {
-		if (test_bit(i, block->bad)) {
-			block_clear_bad(block, i);
-			found = true;
-		}
-	}
-	return found;
-}
-
-/* The process changes pages @first to @last: those that were bad may be good now. */
-static void block_retry_bad(struct block *block, unsigned long first, unsigned long last)
-{
-	struct span *span;
 	bool found = false;
 	unsigned long i;
 
 	for (i = first; block->nr_bad && i <= last; i++) {
 		if (i % BATCH == 0)
 			cond_resched();
-		if (test_bit(i, block->bad)) {
-			block_clear_bad(block, i);
-			found = true;
-		}
+		if (!test_bit(i, block->bad))
+			continue;
+		__clear_bit(i, block->bad);
+		block->nr_bad--;
+		block->version++;
+		atomic_long_dec(&block->space->nr_bad);
+		found = true;
 	}
-	if (!found)
+	return found;
+}
+
+/* Lets the next update try the bad pages of [@first, @first + @nr_pages). */
+void xlate_block_forgive(struct block *block, unsigned long first, unsigned long nr_pages)
+{
+	guard(mutex)(&block->lock);
+	block_clear_bad(block, first, first + nr_pages - 1);
+}
+
+/* The process changes pages @first to @last: those that were bad may be good now. */
+static void block_retry_bad(struct block *block, unsigned long first, unsigned long last)
+{
+	struct span *span;
+
+	if (!block_clear_bad(block, first, last))
 		return;
 	list_for_each_entry(span, &block->spans, list)
 		if (span->bad && span->first <= last && first < span->first + span->nr_pages)

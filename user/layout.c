@@ -112,21 +112,10 @@ static void cut_map(struct layout *layout, unsigned int room)
 	}
 }
 
-static int cmp_u64(u64 a, u64 b)
-{
-	return a < b ? -1 : a > b;
-}
-
-static int cmp_block(const struct block_key *a, const struct block_key *b)
-{
-	return cmp_u64(a->start, b->start) ?: cmp_u64(a->nr_pages, b->nr_pages) ?:
-	       cmp_u64(a->access, b->access);
-}
-
 static int cmp_span(const void *a, const void *b)
 {
 	cond_resched();
-	return cmp_block(&((const struct span *)a)->key, &((const struct span *)b)->key);
+	return xlate_cmp_key(&((const struct span *)a)->key, &((const struct span *)b)->key);
 }
 
 /* sort() costs the same for what is sorted, and a map is, but for regions that overlap. */
@@ -148,7 +137,7 @@ unsigned int xlate_layout_run(const struct layout *layout, unsigned int first)
 	unsigned int n = 1;
 
 	while (first + n < layout->nr &&
-	       !cmp_block(&layout->spans[first].key, &layout->spans[first + n].key))
+	       !xlate_cmp_key(&layout->spans[first].key, &layout->spans[first + n].key))
 		n++;
 	return n;
 }
@@ -255,12 +244,12 @@ int xlate_layout_attach_block(struct layout *layout, const struct block_key *key
 
 	while (first < last) {
 		middle = first + (last - first) / 2;
-		if (cmp_block(&layout->spans[middle].key, key) < 0)
+		if (xlate_cmp_key(&layout->spans[middle].key, key) < 0)
 			first = middle + 1;
 		else
 			last = middle;
 	}
-	if (first == layout->nr || cmp_block(&layout->spans[first].key, key))
+	if (first == layout->nr || xlate_cmp_key(&layout->spans[first].key, key))
 		return 0;
 	return attach_run(layout, first, xlate_layout_run(layout, first), true);
 }

@@ -129,6 +129,19 @@ const struct region *xlate_map_find(const struct memory_map *map, u64 uaddr)
 	return NULL;
 }
 
+/* The region with the byte at @gpa, or NULL. */
+const struct region *xlate_map_find_gpa(const struct memory_map *map, u64 gpa)
+{
+	unsigned int i;
+
+	for (i = 0; i < map->nr; i++) {
+		if (gpa - map->regions[i].gpa < map->regions[i].size)
+			return &map->regions[i];
+		cond_resched();
+	}
+	return NULL;
+}
+
 /* Reports a region that shares a guest byte with another one. */
 void xlate_map_tell_overlap(const struct memory_map *map)
 {

@@ -91,7 +91,8 @@ void xlate_space_leave(struct space *space, int entered)
 	}
 }
 
-static int cmp_key(const struct block_key *a, const struct block_key *b)
+/* The order of blocks, in a space and in a layout. */
+int xlate_cmp_key(const struct block_key *a, const struct block_key *b)
 {
 	if (a->start != b->start)
 		return a->start < b->start ? -1 : 1;
@@ -102,7 +103,7 @@ static int cmp_key(const struct block_key *a, const struct block_key *b)
 
 static int cmp_node_to_key(const void *key, const struct rb_node *node)
 {
-	return cmp_key(key, &rb_entry(node, struct block, node)->key);
+	return xlate_cmp_key(key, &rb_entry(node, struct block, node)->key);
 }
 
 static int cmp_nodes(struct rb_node *a, const struct rb_node *b)

@@ -292,9 +292,7 @@ static bool block_lacks(struct layout *layout, unsigned int first, unsigned int 
 	for (i = first; i < first + n && !lacks; i++) {
 		const struct span *span = &layout->spans[i];
 
-		lacks = span->bad || !span->lease;
-		if (!span->block)
-			lacks = false;
+		lacks = span->block && (span->bad || !span->lease);
 	}
 	return lacks;
 }
@@ -716,18 +714,6 @@ struct fault {
 	int err;
 };
 
-static const struct region *find_gpa(const struct memory_map *map, u64 gpa)
-{
-	unsigned int i;
-
-	for (i = 0; i < map->nr; i++) {
-		if (gpa - map->regions[i].gpa < map->regions[i].size)
-			return &map->regions[i];
-		cond_resched();
-	}
-	return NULL;
-}
-
 /* In the memory of the process. */
 static int fault_in_space(struct layout *layout, struct virtio_driver_range range,
 			  unsigned int access)
@@ -736,7 +722,7 @@ static int fault_in_space(struct layout *layout, struct virtio_driver_range rang
 	int err = 0;
 
 	while (range.len && !err) {
-		const struct region *region = find_gpa(layout->map, range.start);
+		const struct region *region = xlate_map_find_gpa(layout->map, range.start);
 		struct block_key key;
 		u64 uaddr, end, len;
 
@@ -859,7 +845,7 @@ static int fault_by_worker(struct layout *layout, struct virtio_driver_range ran
 	}
 	err = wait_event_killable(user->faults, READ_ONCE(fault->served) ||
 				  READ_ONCE(user->cancelled));
-	/* Pairs with smp_store_release() in fault_work(). */
+	/* Pairs with smp_store_release() in fault_serve(). */
 	if (!err && smp_load_acquire(&fault->served))
 		err = fault->err;
 	else

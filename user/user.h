@@ -199,6 +199,7 @@ void xlate_space_put(struct space *space);
 int xlate_space_enter(struct space *space);
 void xlate_space_leave(struct space *space, int entered);
 
+int xlate_cmp_key(const struct block_key *a, const struct block_key *b);
 struct block *xlate_block_find(struct space *space, const struct block_key *key);
 struct block *xlate_block_get(struct space *space, const struct block_key *key,
 			      struct account *account);
@@ -208,7 +209,7 @@ void xlate_block_free(struct block *block);
 extern const struct mmu_interval_notifier_ops xlate_block_ops;
 void xlate_block_attach(struct block *block, struct span *span);
 void xlate_block_detach(struct block *block, struct span *span);
-bool xlate_block_forgive(struct block *block, unsigned long first, unsigned long nr_pages);
+void xlate_block_forgive(struct block *block, unsigned long first, unsigned long nr_pages);
 int xlate_block_update(struct block *block, const struct layout *layout);
 bool xlate_block_serves(struct block *block, const struct layout *layout, bool is_current);
 void xlate_block_trim(struct block *block);
@@ -286,6 +287,7 @@ struct memory_map *xlate_map_get(struct memory_map *map);
 void xlate_map_put(struct memory_map *map);
 bool xlate_map_is_equal(const struct memory_map *a, const struct memory_map *b);
 const struct region *xlate_map_find(const struct memory_map *map, u64 uaddr);
+const struct region *xlate_map_find_gpa(const struct memory_map *map, u64 gpa);
 void xlate_map_tell_overlap(const struct memory_map *map);
 
 struct layout *xlate_layout_new(struct virtio_mem_xlate_user *user, struct memory_map *map);
