@@ -90,7 +90,7 @@ static double faults_us(int id, size_t size)
 }
 
 /*
- * What a table costs beside a stretch of the same memory, which is pinned by the same calls, and
+ * Compares the cost of a table with the cost of a stretch.  The same calls pin both; the stretch
  * does not follow the process.
  */
 static void bench_table(const char *name, char *mem, size_t size, size_t page)

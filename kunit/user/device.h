@@ -72,7 +72,7 @@ struct test_fault {
 	__u32 pad;
 };
 
-/* Logs what is copied to the guest; 0, 0: no more. */
+/* Sets the dirty log of a table; uaddr 0 and size 0 end it. */
 struct test_log {
 	__u32 id;
 	__u32 pad;

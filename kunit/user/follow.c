@@ -1,28 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A table follows the process: what it has lost is absent, and comes back by a fault. */
+/* A table follows the process: a lost page is absent until a fault. */
 #include "test.h"
 
 #define SIZE	(16 * PAGE)
 #define PAGES	((long)(SIZE / PAGE))
-#define CONTIGUOUS	1
-#define ON_DEMAND	2
-
-static struct kvm_region region(__u64 gpa, void *mem, size_t size)
-{
-	return (struct kvm_region){
-		.guest_phys_addr = gpa, .memory_size = size, .userspace_addr = (uintptr_t)mem,
-	};
-}
-
-static int table_of(unsigned int flags, void *mem, size_t size)
-{
-	struct kvm_region all = region(0, mem, size);
-	int id = create(flags);
-
-	CHECK(id > 0);
-	CHECK_EQ(set_kvm(id, &all, 1), 0);
-	return id;
-}
 
 /*
  * As a back end: faults when a lookup fails, and looks up again.  (-EFAULT may be of the moment
@@ -197,7 +178,7 @@ static void follow_ways(void)
 			ways[way].lose(mem + first, SIZE, fd, first);
 			check_shared(id, first, mem + first, SIZE);
 			check_shared(id, 0, mem, size);
-			/* Now with what the device sees first. */
+			/* The device reads the memory before the process does. */
 			memset(mem, 'q', size);
 			ways[way].lose(mem + first, SIZE, fd, first);
 			if (!ways[way].keeps) {
@@ -219,7 +200,7 @@ static void follow_ways(void)
 	CHECK_COUNTERS(before);
 }
 
-/* A lookup says -EAGAIN, a fault heals it; what cannot be had says -EFAULT from then on. */
+/* A lost page answers -EAGAIN until a fault; an inaccessible page answers -EFAULT after one. */
 static void follow_errors(void)
 {
 	char *mem = map_anon(SIZE), byte;
@@ -321,12 +302,6 @@ static void follow_on_demand(void)
 	check_shared(id, 0, mem, size);
 	CHECK_EQ(undo(id), 0);
 	CHECK_COUNTERS(before);
-}
-
-/* As a VMM does. */
-static void survive(int sig)
-{
-	(void)sig;
 }
 
 struct faulter {
@@ -499,7 +474,7 @@ static void follow_others(void)
 	CHECK_EQ(undo(*id), 0);
 }
 
-/* RLIMIT_MEMLOCK for the larger of two tables is enough, whatever is in them. */
+/* A set call needs RLIMIT_MEMLOCK for the larger of the two tables only. */
 static void child_succeeds(void *arg)
 {
 	struct kvm_region all = region(0, ((char **)arg)[1], 16 * SIZE);
@@ -555,7 +530,7 @@ static void follow_limit(void)
 	CHECK_EQ(counters().vm_pin, 0);
 }
 
-/* Random edits of a table, against a model: what is new is pinned, and nothing else. */
+/* Random edits of a table, against a model: a set call pins the new pages only. */
 #define NR_EDITED	4U
 
 static bool wanted[2][4 * 512];	/* pages that the table has: before, now */
@@ -633,7 +608,7 @@ static void follow_edits(void)
 
 /*
  * Threads change their pages of the same blocks in every way, while tables are set.  After
- * each change, the device reads what the process has, and the process what the device wrote.
+ * each change, the device and the process read each other's bytes.
  */
 #define NR_CHANGERS	3
 #define PER_CHANGER	(2 * HUGE)

@@ -343,3 +343,25 @@ int fault(int id, __u64 gpa, __u64 len, unsigned int access, unsigned int flags)
 
 	return ioctl(dev, TEST_FAULT, &req) ? -errno : 0;
 }
+
+struct kvm_region region(__u64 gpa, void *mem, size_t size)
+{
+	return (struct kvm_region){
+		.guest_phys_addr = gpa, .memory_size = size, .userspace_addr = (uintptr_t)mem,
+	};
+}
+
+int table_of(unsigned int flags, void *mem, size_t size)
+{
+	struct kvm_region all = region(0, mem, size);
+	int id = create(flags);
+
+	CHECK(id > 0);
+	CHECK_EQ(set_kvm(id, &all, 1), 0);
+	return id;
+}
+
+void survive(int sig)
+{
+	(void)sig;
+}

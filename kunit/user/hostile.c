@@ -1,30 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a VMM may do to the host and to other VMMs. */
+/* A hostile VMM: its effects on the host and on other VMMs are bounded. */
 #include "test.h"
 
 #include <sys/mount.h>
 
 #define SIZE		(16 * PAGE)
-#define CONTIGUOUS	1
-#define ON_DEMAND	2
 #define HWPOISON	100	/* MADV_HWPOISON */
-
-static struct kvm_region region(__u64 gpa, void *mem, size_t size)
-{
-	return (struct kvm_region){
-		.guest_phys_addr = gpa, .memory_size = size, .userspace_addr = (uintptr_t)mem,
-	};
-}
-
-static int table_of(unsigned int flags, void *mem, size_t size)
-{
-	struct kvm_region all = region(0, mem, size);
-	int id = create(flags);
-
-	CHECK(id > 0);
-	CHECK_EQ(set_kvm(id, &all, 1), 0);
-	return id;
-}
 
 static char *reserve(size_t size)
 {
@@ -44,7 +25,7 @@ static void limit_pages(unsigned long pages)
 	CHECK_EQ(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
 }
 
-/* A limit that is raised counts for what a table already has blocks for. */
+/* A raised RLIMIT_MEMLOCK counts for existing blocks, too. */
 static void hostile_limit(void)
 {
 	char *mem = map_anon(SIZE), byte = 1;
@@ -503,11 +484,6 @@ static void *hold_in_thread(void *arg)
 	holder->ret = ioctl(dev, TEST_HOLD, &holder->hold);
 	WRITE_ONCE(holder->done, true);
 	return NULL;
-}
-
-static void survive(int sig)
-{
-	(void)sig;
 }
 
 /* A memory error waits for views: the number of ms. */

@@ -5,13 +5,6 @@
 #define SIZE	(16 * PAGE)
 #define GPA	0x100000000UL
 
-static struct kvm_region region(__u64 gpa, void *mem, size_t size)
-{
-	return (struct kvm_region){
-		.guest_phys_addr = gpa, .memory_size = size, .userspace_addr = (uintptr_t)mem,
-	};
-}
-
 struct setter {
 	int id, ret;
 	struct kvm_region regions[2];

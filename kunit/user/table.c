@@ -7,13 +7,6 @@
 #define MAX	16
 #define MAX_IN_BLOCK	1024	/* MAX_SPANS of the module */
 
-static struct kvm_region region(__u64 gpa, void *mem, size_t size)
-{
-	return (struct kvm_region){
-		.guest_phys_addr = gpa, .memory_size = size, .userspace_addr = (uintptr_t)mem,
-	};
-}
-
 static int set_vhost(int id, const struct kvm_region *regions, unsigned int nr,
 		     unsigned int padding)
 {

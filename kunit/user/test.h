@@ -34,6 +34,8 @@
 #define READ	1
 #define WRITE	2
 #define RW	3
+#define CONTIGUOUS	1	/* flags of create() */
+#define ON_DEMAND	2
 #define MAX_SLOTS	1048576U	/* VIRTIO_MEM_XLATE_MAX_SLOTS */
 
 #define PAGE	4096UL
@@ -121,6 +123,9 @@ int pin(void *mem, __u64 size, unsigned int access, unsigned int flags);
 int undo(int id);
 int create(unsigned int flags);
 int set_kvm(int id, struct kvm_region *regions, unsigned int nr);
+struct kvm_region region(__u64 gpa, void *mem, size_t size);
+/* A table of one region, at guest address 0. */
+int table_of(unsigned int flags, void *mem, size_t size);
 int copy_on(int fd, int id, bool to_guest, __u64 gpa, void *buf, __u64 len);
 int copy_from(int id, __u64 gpa, void *buf, __u64 len);
 int copy_to(int id, __u64 gpa, void *buf, __u64 len);
@@ -133,6 +138,9 @@ pid_t start(void (*run)(void *arg), void *arg);
 int finish(pid_t pid);
 /* Becomes a user without CAP_IPC_LOCK and with a limit of @pages locked pages. */
 void become_user(unsigned long pages);
+
+/* A handler of SIGBUS: a VMM survives a memory error. */
+void survive(int sig);
 
 int userfaultfd_for(void *mem, size_t size);
 void userfault_resolve(int uffd, void *page, const void *contents);
