@@ -222,3 +222,37 @@ verdict() {
 	esac
 	return 1
 }
+
+# A host that is starved would find its timer wanting; and what hangs is to end.
+STARVED="no_timer_check rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.panic_on_rcu_stall=1"
+STARVED+=" watchdog_thresh=60 softlockup_panic=1"
+
+# boot_stages LOG PROCESSORS STAGE...: boots $tmp/root, which runs these, and prints what they print
+# as they do, not what the kernels do.  $machine is more arguments of QEMU.  Adds LOG to $logs; a
+# failure is in $rc.
+boot_stages() {
+	local log=$1 processors=$2
+	shift 2
+
+	echo "$*" >"$tmp/root/stages"
+	logs+=("$log")
+	: >"$log"
+	tail --pid=$$ -F "$log" 2>/dev/null | grep --line-buffered -avE '^\[ *[0-9.]+\] ' &
+	boot "$version" "$tmp/root" "$log" "${LIMIT:-900}" \
+		-cpu max,+svm,+npt -smp "$processors" -m 3G "${machine[@]}" || rc=$?
+	sleep 2	# tail is to see the end
+}
+
+# demo_stages NAME PROCESSORS STAGE...: all stages, and their counts.  "beside", which is timed,
+# has one processor: two that are emulated on one take time from each other which neither notices,
+# and who spins on one slows down the other.
+demo_stages() {
+	local name=$1 processors=$2 all="${*:3}" untimed logs=() rc=0
+
+	read -ra untimed <<<"${all/beside/}"
+	[ "${#untimed[@]}" = 0 ] || boot_stages "$log" "$processors" "${untimed[@]}"
+	[[ $all != *beside* ]] || boot_stages "${log%.log}-beside.log" 1 beside
+	echo "$name: $(cat "${logs[@]}" | grep -acE '^ok +') passed," \
+		"$(cat "${logs[@]}" | grep -acE '^not ok +') failed, in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+	return "$rc"
+}

@@ -65,35 +65,10 @@ stock_modules "$version" "$tmp/extra" vdpa vhost_vdpa virtio_vdpa virtio_blk nul
 	dm-flakey dm-delay ext4 vduse sd_mod scsi_debug
 mv "$tmp/extra" "$tmp/root/extra"
 
-rc=0 logs=()
-append="${APPEND:-} no_timer_check rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.panic_on_rcu_stall=1"
-append+=" watchdog_thresh=60 softlockup_panic=1"
-export BOOT_APPEND=$append
+export BOOT_APPEND="${APPEND:-} $STARVED"
 export BOOT_MODULES="virtio_pci virtio_blk 9p 9pnet_virtio kvm-amd"
-
-# stages LOG PROCESSORS STAGE...: boots and runs these, and prints what they print as
-# they do, not what the kernels do.
-stages() {
-	local log=$1 processors=$2
-	shift 2
-
-	echo "$*" >"$tmp/root/stages"
-	logs+=("$log")
-	: >"$log"
-	tail --pid=$$ -F "$log" 2>/dev/null | grep --line-buffered -avE '^\[ *[0-9.]+\] ' &
-	boot "$version" "$tmp/root" "$log" "${LIMIT:-900}" \
-		-cpu max,+svm,+npt -smp "$processors" -m 3G \
-		-drive file="$tmp/disk.img",format=raw,if=virtio,snapshot=on \
-		-virtfs local,path="$CACHE/disk-root",mount_tag=host,security_model=none,readonly=on,multidevs=remap ||
-		rc=$?
-	sleep 2	# tail is to see the end
-}
-
-all=${STAGES:-host rules faults guest beside}
-read -ra untimed <<<"${all/beside/}"
-[ "${#untimed[@]}" = 0 ] || stages "$log" "${CPUS:-2}" "${untimed[@]}"
-# What is timed has one processor, as two that are emulated on one take time from each other.
-[[ $all != *beside* ]] || stages "${log%.log}-beside.log" 1 beside
-echo "demo-disk: $(cat "${logs[@]}" | grep -acE '^ok +') passed," \
-	"$(cat "${logs[@]}" | grep -acE '^not ok +') failed, in $((SECONDS / 60)) min $((SECONDS % 60)) s"
-exit "$rc"
+root=$CACHE/disk-root
+machine=(-drive "file=$tmp/disk.img,format=raw,if=virtio,snapshot=on"
+	-virtfs "local,path=$root,mount_tag=host,security_model=none,readonly=on,multidevs=remap")
+# shellcheck disable=SC2086 # words
+demo_stages demo-disk "${CPUS:-2}" ${STAGES:-host rules faults guest beside}

@@ -51,36 +51,9 @@ done >"$tmp/root/knobs"
 # under KVM in there was seen to end without a word.
 taskset -cp "$(taskset -cp $$ | sed 's/.*[ ,-]//')" $$ >/dev/null
 
-rc=0 logs=()
-# Starved, it would find its timer wanting; and what hangs is to end.
-append="no_timer_check rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.panic_on_rcu_stall=1"
-append+=" watchdog_thresh=60 softlockup_panic=1"
-export BOOT_APPEND=$append
+export BOOT_APPEND=$STARVED
 export BOOT_MODULES="virtio_pci 9p 9pnet_virtio kvm-amd vhost_net tun tap bridge"
-
-# stages LOG PROCESSORS STAGE...: boots and runs these, and prints what they print as
-# they do, not what the kernels do.
-stages() {
-	local log=$1 processors=$2
-	shift 2
-
-	echo "$*" >"$tmp/root/stages"
-	logs+=("$log")
-	: >"$log"
-	tail --pid=$$ -F "$log" 2>/dev/null | grep --line-buffered -avE '^\[ *[0-9.]+\] ' &
-	boot "$version" "$tmp/root" "$log" "${LIMIT:-3600}" \
-		-cpu max,+svm,+npt -smp "$processors" -m 3G \
-		-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap ||
-		rc=$?
-	sleep 2	# tail is to see the end
-}
-
-# What is timed has one processor: two that are emulated on one take time from each
-# other which neither notices, and who spins on one slows down the other.
-all=${STAGES:-cable hostile follow cycles beside}
-read -ra untimed <<<"${all/beside/}"
-[ "${#untimed[@]}" = 0 ] || stages "$log" 2 "${untimed[@]}"
-[[ $all != *beside* ]] || stages "${log%.log}-beside.log" 1 beside
-echo "demo-guests: $(cat "${logs[@]}" | grep -acE '^ok +') passed," \
-	"$(cat "${logs[@]}" | grep -acE '^not ok +') failed, in $((SECONDS / 60)) min $((SECONDS % 60)) s"
-exit "$rc"
+LIMIT=${LIMIT:-3600}
+machine=(-virtfs "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap")
+# shellcheck disable=SC2086 # words
+demo_stages demo-guests 2 ${STAGES:-cable hostile follow cycles beside}

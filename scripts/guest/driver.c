@@ -21,7 +21,6 @@
 #include <linux/virtio_ring.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,6 +32,8 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "ktap.h"
 
 #ifndef VHOST_VDPA_RESUME
 #define VHOST_VDPA_RESUME _IO(VHOST_VIRTIO, 0x7E)
@@ -88,24 +89,6 @@ static uint64_t gpa(void *p)
 	if ((uint8_t *)p >= APART && (uint8_t *)p < APART + 2 * PAGE)
 		return APART_GPA + ((uint8_t *)p - APART);
 	return GPA + (i < 2 ? i : i * 16) * PAGE + offset % PAGE;
-}
-
-static unsigned int nr_tests;
-static bool failed;
-
-__attribute__((format(printf, 2, 3)))
-static bool result(bool good, const char *name, ...)
-{
-	va_list args;
-
-	failed |= !good;
-	printf("%s %u ", good ? "ok" : "not ok", ++nr_tests);
-	va_start(args, name);
-	vprintf(name, args);
-	va_end(args);
-	printf("\n");
-	fflush(stdout);
-	return good;
 }
 
 static double now(void)

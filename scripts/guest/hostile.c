@@ -21,7 +21,6 @@
 #include <linux/virtio_ring.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,6 +30,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "ktap.h"
 
 #define NUM	64
 #define PAGE	4096
@@ -69,24 +70,6 @@ static void fence(void)
 static void wait_ms(unsigned int ms)
 {
 	usleep(ms * 1000);
-}
-
-/* Prints the result of the next test. */
-static unsigned int nr_tests;
-static bool failed;
-
-__attribute__((format(printf, 2, 3)))
-static void result(bool good, const char *name, ...)
-{
-	va_list args;
-
-	failed |= !good;
-	printf("%s %u ", good ? "ok" : "not ok", ++nr_tests);
-	va_start(args, name);
-	vprintf(name, args);
-	va_end(args);
-	printf("\n");
-	fflush(stdout);
 }
 
 /*
